@@ -52,6 +52,8 @@ class CellState(StrEnum):
     LIKELY_BLOCKED = "likely_blocked"
     IMPAIRED = "impaired"
     DOWN = "down"
+    SERVER_SIDE = "server_side"
+    "The server turns most of these users away; the network lets them through."
     OPEN = "open"
     INSUFFICIENT = "insufficient"
     "Below the evidence floor. It is not a weak `blocked`, and it is not `open`."

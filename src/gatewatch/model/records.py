@@ -83,6 +83,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     probe_failure: Annotated[
         str | None, Column("string", "failure the probe states for the whole test, as found")
     ]
+    probe_id: Annotated[
+        str | None, Column("string", "pseudonym of the probe, where the archive carries one")
+    ] = None
     flaws: Annotated[
         list[str],
         Column("list<string>", "fields that were not as the format wants and were read as null"),

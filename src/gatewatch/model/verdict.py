@@ -85,6 +85,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     pool_digest: Annotated[
         str, Column("string", "digest of what other measurements' controls said of those hosts")
     ]
+    probe_id: Annotated[
+        str | None, Column("string", "pseudonym of the probe, where the archive carries one")
+    ] = None
     rules_version: Annotated[str, Column("string", "version of the rule set")]
     refdata_version: Annotated[str, Column("string", "version of the reference data in force")]
 
@@ -124,7 +127,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Column(
             "string",
-            "`blocked`, `likely_blocked`, `impaired`, `down`, `open` or `insufficient`",
+            "`blocked`, `likely_blocked`, `impaired`, `down`, `server_side`, `open` or "
+            "`insufficient`",
         ),
     ]
     mechanisms: Annotated[list[str], Column("list<string>", "mechanisms seen, most frequent first")]

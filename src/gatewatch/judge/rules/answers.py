@@ -1,0 +1,194 @@
+"""Rules on what the system resolver answered, held against the control's answer.
+
+An unknown answer accuses nobody: content networks answer differently everywhere. It is the
+answer that leads to a wrong place, or comes from address space that cannot be right, or is a
+published forgery, that speaks.
+"""
+
+from __future__ import annotations
+
+from gatewatch.judge.case import Case, Hop, authentic
+from gatewatch.judge.compare import Answers, compare_pages
+from gatewatch.judge.control import Seen
+from gatewatch.judge.rules.row import Fired, Rule
+from gatewatch.model.failure import FailureKind, kind_of
+from gatewatch.model.outcome import Outcome
+
+EMBEDDED_CACHES = frozenset({2906, 13335, 15169, 16625, 20940, 32934, 54113})
+"""Networks that put their caches inside access networks, so that an access network's own
+address for their names is ordinary: Netflix, Cloudflare, Google, Akamai (two), Meta, Fastly."""
+
+
+def _addresses(hop: Hop) -> str:
+    return ", ".join(sorted(hop.addresses or ())[:3])
+
+
+def _agrees(case: Case) -> Fired | None:
+    if case.first is None or case.answers not in (Answers.SHARED, Answers.SAME_NETWORK):
+        return None
+    if case.only_bogons(case.first):
+        return None
+    same = "an address" if case.answers is Answers.SHARED else "a network"
+    return Fired(f"the resolver's answer {_addresses(case.first)} shares {same} with the control's")
+
+
+def _bogon(seen: Seen):
+    def condition(case: Case) -> Fired | None:
+        step = case.obstacle
+        hop = step.hop if step else next((h for h in case.hops if case.only_bogons(h)), None)
+        if hop is None or not case.only_bogons(hop):
+            return None
+        if seen is not _bogon_seen(case, hop):
+            return None
+        words = f"{hop.host} is answered with {_addresses(hop)}, which is not on the Internet"
+        return Fired(words, None if seen is Seen.FAILS else "dns.injection.bogon")
+
+    return condition
+
+
+def _bogon_seen(case: Case, hop: Hop) -> Seen:
+    if hop.depth > 0:
+        return case.control.page_seen
+    usable = [a for a in case.control.addresses if not case.refdata.is_bogon(a)]
+    if usable:
+        return Seen.REACHES
+    if case.control.addresses or case.control.name_missing:
+        return Seen.FAILS
+    lent = case.pool.seen(hop.host, "dns")
+    if lent is Seen.NONE:
+        case.wanted.add(hop.host)
+    return lent
+
+
+def _published_forgery(case: Case) -> Fired | None:
+    """An address published as injected, that the control was not given for the name."""
+    for hop in case.hops:
+        for address in sorted(hop.addresses or ()):
+            known = case.refdata.injected_answer(address)
+            if known is None or address in case.control.addresses or address == hop.host:
+                continue
+            if any(authentic(o) and o.address == address for o in (*hop.handshakes, *hop.twins)):
+                continue
+            if case.refdata.is_bogon(address):
+                mechanism = "dns.injection.bogon"
+            else:
+                blockpage = known.scope in ("nat", "isp", "prod")
+                mechanism = "dns.injection.blockpage" if blockpage else "dns.injection.other"
+            words = (
+                f"{hop.host} is answered with {address}, published as a false answer ({known.id})"
+            )
+            return Fired(words, mechanism)
+    return None
+
+
+def _validated(case: Case) -> Fired | None:
+    hop = case.first
+    if hop is None or case.answers is not Answers.DIFFER:
+        return None
+    good = [o.address for o in (*hop.handshakes, *hop.twins) if authentic(o)]
+    if not good:
+        return None
+    return Fired(f"{good[0]}, unknown to the control, proves the name {hop.host} by TLS")
+
+
+def _differs(case: Case) -> Fired | None:
+    if case.first is None or case.answers is not Answers.DIFFER or case.only_bogons(case.first):
+        return None
+    theirs = ", ".join(case.control.addresses[:3])
+    return Fired(f"answered {_addresses(case.first)}, the control {theirs}, in other networks")
+
+
+def _leads_astray(case: Case) -> Fired | None:
+    """Another answer, whose address does not hold the name, while the control gets the page."""
+    hop = case.first
+    if hop is None or case.answers is not Answers.DIFFER or case.control.page is None:
+        return None
+    if case.only_bogons(hop) or _validated(case):
+        return None
+    words = f"{hop.host} is answered with {_addresses(hop)}, which "
+    step = case.obstacle
+    if step is not None and step.hop.depth == 0 and step.layer in ("tcp", "tls"):
+        return Fired(f"{words}does not serve it ({step.failure})", "dns.injection")
+    if hop.exchange is None or hop.exchange.failure or hop.exchange.status is None:
+        return None
+    scopes = case.scopes(hop.exchange)
+    if "fp" in scopes or "server" in scopes:
+        return None
+    if scopes.keys() & {"nat", "isp", "prod", "vbw"}:
+        return Fired(f"{words}serves a block page", "dns.injection.blockpage")
+    redirected = hop.exchange.status in (301, 302, 303, 307, 308)
+    if not redirected and compare_pages(hop.exchange, case.control.page).score <= -1.5:
+        return Fired(f"{words}serves another page", "dns.injection")
+    return None
+
+
+def _differs_in_clear(case: Case) -> Fired | None:
+    """The same stray answer from resolvers that have nothing in common but a path in clear."""
+    hop = case.first
+    if hop is None or case.answers is not Answers.DIFFER or case.only_bogons(hop):
+        return None
+    mine = hop.addresses or frozenset[str]()
+    clear = [o for o in hop.others if o.transport == "udp" and mine & set(o.addresses)]
+    if not clear:
+        return None
+    lookup = case.control.lookup
+    owners = {n for n in lookup.asns if n} if lookup else set[int]()
+    if owners & EMBEDDED_CACHES:
+        return None
+    theirs = set(case.control.addresses)
+    sealed = [o for o in hop.others if o.transport == "doh" and theirs & set(o.addresses)]
+    here = {n for o in hop.system for n in o.asns if n}
+    access = here & {case.measurement.probe_asn, case.measurement.resolver_asn}
+    if not sealed and not access:
+        return None
+    why = (
+        f"{sealed[0].resolver} over TLS agrees with the control"
+        if sealed
+        else ("the address lies in the access network itself")
+    )
+    return Fired(
+        f"the system resolver and {clear[0].resolver} both answer {_addresses(hop)}; {why}",
+        "dns.injection",
+    )
+
+
+def _ghost(case: Case) -> Fired | None:
+    """A name that does not exist, except here."""
+    hop, lookup = case.first, case.control.lookup
+    if hop is None or lookup is None or not hop.addresses or case.only_bogons(hop):
+        return None
+    if kind_of(lookup.failure) is not FailureKind.NXDOMAIN:
+        return None
+    return Fired(
+        f"{hop.host} does not exist for the control and is {_addresses(hop)} here", "dns.injection"
+    )
+
+
+RULES = (
+    Rule("dns.answer.agrees", "dns", "reaches", Outcome.OPEN, 0.5,
+         "the answer shares an address or a network with the control's", _agrees),
+    Rule("dns.bogon.control_reaches", "dns", "reaches", Outcome.BLOCKED, 5.0,
+         "only addresses that are not on the Internet, where the control gets real ones",
+         _bogon(Seen.REACHES)),
+    Rule("dns.bogon.control_fails", "dns", "fails", Outcome.DOWN, 4.5,
+         "only addresses that are not on the Internet, for the control too",
+         _bogon(Seen.FAILS)),
+    Rule("dns.bogon.control_none", "dns", "none", Outcome.BLOCKED, 0.7,
+         "only addresses that are not on the Internet, and no control", _bogon(Seen.NONE)),
+    Rule("dns.forgery.published", "dns", "own", Outcome.BLOCKED, 4.0,
+         "an address published as a false answer, not given to the control",
+         _published_forgery, proof=True),
+    Rule("dns.differs.validated", "dns", "own", Outcome.OPEN, 2.0,
+         "an answer in other networks than the control's, and a certificate proves it",
+         _validated),
+    Rule("dns.differs", "dns", "reaches", Outcome.BLOCKED, 0.3,
+         "an answer in other networks than the control's", _differs),
+    Rule("dns.differs.leads_astray", "dns", "reaches", Outcome.BLOCKED, 3.3,
+         "an answer in other networks that does not serve the name, which the control gets",
+         _leads_astray),
+    Rule("dns.differs.in_clear", "dns", "reaches", Outcome.BLOCKED, 0.7,
+         "the same stray answer from unrelated resolvers asked in clear, and not over TLS",
+         _differs_in_clear),
+    Rule("dns.ghost", "dns", "fails", Outcome.DOWN, 3.0,
+         "a name that does not exist for the control is answered here", _ghost),
+)  # fmt: skip
