@@ -6,10 +6,12 @@ a Python step per row. Nulls are equal to nulls.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 
@@ -39,6 +41,11 @@ def rows_of(table: Any, other: Any, keys: list[str]) -> NDArray[np.int64]:
         code = np.unique(mixed, return_inverse=True)[1]
     order = np.argsort(code[:size])
     return order[np.searchsorted(code[:size], code[size:], sorter=order)]
+
+
+def rows_with(table: Any, column: str, values: Iterable[str]) -> Any:
+    """The rows whose column holds one of these strings, in their order."""
+    return table.filter(pc.is_in(table[column], pa.array(sorted(values), pa.string())))
 
 
 def lists(rows: NDArray[np.int64], values: Any, size: int) -> Any:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import NamedTuple
-from urllib.parse import urljoin
 
 from gatewatch.judge.compare import Answers, compare_answers
 from gatewatch.judge.control import Control, Seen
 from gatewatch.judge.pool import NO_POOL, Pool
 from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.model.records import Connect, Exchange, Handshake, Lookup, Observed
-from gatewatch.model.target import Endpoint, endpoint_of, is_address
+from gatewatch.model.target import Endpoint, endpoint_of, is_address, redirect_target
 from gatewatch.refdata.snapshot import RefData
 
 _PROVED = ("valid", "absent", "untrusted")
@@ -137,10 +136,12 @@ class Case:
         own = self._own_control(obstacle)
         if own is not Seen.NONE or (self.control.exchange is not None and obstacle.hop.depth == 0):
             return own
-        lent = self.pool.seen(obstacle.hop.host, obstacle.layer)
-        if lent is Seen.NONE:
-            self.wanted.add(obstacle.hop.host)
-        return lent
+        return self.lent(obstacle.hop.host, obstacle.layer)
+
+    def lent(self, host: str, layer: str) -> Seen:
+        """What the controls of other measurements say; `wanted` remembers who was asked about."""
+        self.wanted.add(host)
+        return self.pool.seen(host, layer)
 
     def _own_control(self, obstacle: Obstacle) -> Seen:
         control, hop = self.control, obstacle.hop
@@ -186,6 +187,9 @@ class Case:
             if attempts and all(o.failure for o in attempts):
                 return _obstacle(hop, layer, attempts[0])
         if hop.exchange is not None and hop.exchange.failure:
+            if _lacks_ipv6(hop):
+                words = "no IPv6 at the probe, and the name has no other address"
+                return Obstacle(hop, "tcp", FailureKind.LOCAL, "network_unreachable", words)
             return _obstacle(hop, self._exchange_layer(hop, hop.exchange), hop.exchange)
         return None
 
@@ -256,10 +260,8 @@ def _followed(observed: Observed, urls: dict[int, str]) -> list[tuple[int, str]]
     attempts = [*observed.lookups, *observed.connects, *observed.handshakes]
     if not any(o.vantage == "probe" and o.hop == last + 1 for o in attempts):
         return []
-    try:
-        return [(last + 1, urljoin(exchange.url, exchange.location))]
-    except ValueError:
-        return []
+    to = redirect_target(exchange.url, exchange.location)
+    return [(last + 1, to)] if to else []
 
 
 def _hop(observed: Observed, depth: int, url: str) -> Hop:
@@ -304,6 +306,11 @@ def _hop(observed: Observed, depth: int, url: str) -> Hop:
         detours=[o for o, on in zip(named, on_path, strict=True) if not on],
         exchange=_exchange(observed, depth, addresses),
     )
+
+
+def _lacks_ipv6(hop: Hop) -> bool:
+    unreachable = hop.exchange and kind_of(hop.exchange.failure) is FailureKind.UNREACHABLE
+    return bool(unreachable and hop.addresses) and all(":" in a for a in hop.addresses or ())
 
 
 def _without_missing_ipv6(connects: list[Connect]) -> list[Connect]:

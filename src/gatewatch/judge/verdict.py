@@ -9,7 +9,7 @@ from gatewatch.judge.case import Case
 from gatewatch.judge.pool import NO_POOL, Pool
 from gatewatch.judge.rules import RULES, RULES_VERSION
 from gatewatch.judge.weigh import conclude, fire, probabilities
-from gatewatch.model.mechanism import deepest
+from gatewatch.model.mechanism import deepest, under
 from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.model.records import Measurement, Observed
 from gatewatch.model.verdict import FiredRule, Probabilities, Verdict
@@ -40,15 +40,36 @@ def judge(observed: Observed, refdata: RefData, pool: Pool = NO_POOL) -> Verdict
     outcome, reason = conclude(case, fired, p)
     rows = [row for _, row in fired]
     masking = [row for rule, row in fired if rule.masks is not None and rule.masks is reason]
-    mechanisms = deepest([row.mechanism for row in rows if row.mechanism])
+    mechanisms = [] if masking else _mechanisms(rows, outcome)
+    wanted = sorted(case.wanted)
+    return _verdict(
+        measurement,
+        refdata,
+        outcome,
+        reason,
+        mechanisms,
+        rows,
+        masking,
+        p,
+        wanted,
+        pool.digest(wanted),
+    )
+
+
+def _mechanisms(rows: list[FiredRule], outcome: Outcome) -> list[str]:
+    """How, as far as this outcome lets the rules speak of it.
+
+    In an unclear verdict they say how the path failed, if it is interference at all. A probe in
+    no state to know (a masked verdict) has not even a suspicion.
+    """
+    shown = [row for row in rows if row.mechanism]
+    if outcome is Outcome.SERVER_SIDE:
+        shown = [row for row in shown if row.evidence_for == outcome]
+    found = deepest([row.mechanism for row in shown if row.mechanism])
     if outcome is Outcome.DOWN:
         # A name that exists only here is tampering all the same; the rest was the site's fault.
-        mechanisms = [m for m in mechanisms if m.startswith("dns.injection")]
-    wanted = sorted(case.wanted) if reason is Reason.NO_CONTROL else []
-    lent = pool.digest(case.wanted)
-    return _verdict(
-        measurement, refdata, outcome, reason, mechanisms, rows, masking, p, wanted, lent
-    )
+        found = [mechanism for mechanism in found if under(mechanism, "dns.injection")]
+    return found
 
 
 def _verdict(

@@ -52,6 +52,8 @@ def printable(words: str) -> str:
     >>> printable("a\u202eb\x1b[1m\nc")
     'a b [1m c'
     """
+    if words.isprintable():
+        return words
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import idna
 
@@ -29,6 +30,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical_host(host: str) -> str | None:
     """A host name or address as all rooms spell it; None when it cannot be one.
 
@@ -52,6 +54,7 @@ def canonical_host(host: str) -> str | None:
     return host if allowed and len(host) <= 253 and ".." not in host else None
 
 
+@lru_cache(maxsize=1 << 16)
 def is_address(host: str) -> bool:
     """Is this an IP literal (without brackets)?
 
@@ -65,6 +68,7 @@ def is_address(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1 << 16)
 def endpoint_of(url: str) -> Endpoint | None:
     """Scheme, canonical host and port that a web URL leads to; None when it is not one.
 
@@ -86,3 +90,17 @@ def endpoint_of(url: str) -> Endpoint | None:
     if canonical is None:
         return None
     return Endpoint(scheme, canonical, port or DEFAULT_PORTS[scheme])
+
+
+def redirect_target(url: str, location: str) -> str | None:
+    """Where a redirect leads; None when the location is no URL, as with scrubbed addresses.
+
+    >>> redirect_target("http://a.example/x", "/y")
+    'http://a.example/y'
+    >>> redirect_target("http://a.example/", "http://[scrubbed]/") is None
+    True
+    """
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from gatewatch.archive.adapters.lens import Chain, Page
 from gatewatch.model.target import Target
@@ -21,8 +21,8 @@ class RefDataLens:
     def target_of(self, given: str) -> Target | None:
         return self._refdata.target_of(given)
 
-    def asns_of(self, addresses: list[str]) -> list[int | None]:
-        return self._refdata.asns_of(addresses) if addresses else []
+    def asns_of(self, addresses: list[str], at: date | None) -> list[int | None]:
+        return self._refdata.asns_of(addresses, at) if addresses else []
 
     def chain(self, ders: list[bytes], host: str | None, at: datetime | None) -> Chain:
         return self._chains.read(ders, host, at)

@@ -6,7 +6,7 @@ it against reference data. This is the agreement between the two.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 from gatewatch.model.target import Target
@@ -33,7 +33,7 @@ class Page(NamedTuple):
 class Lens(Protocol):
     def target_of(self, given: str) -> Target | None: ...
 
-    def asns_of(self, addresses: list[str]) -> list[int | None]: ...
+    def asns_of(self, addresses: list[str], at: date | None) -> list[int | None]: ...
 
     def chain(self, ders: list[bytes], host: str | None, at: datetime | None) -> Chain: ...
 

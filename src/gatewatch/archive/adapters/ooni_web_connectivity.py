@@ -9,6 +9,7 @@ the end of whatever chain it followed, and stands here at hop 0.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import unescape
 from ipaddress import ip_address
 
@@ -346,8 +347,8 @@ class _Reader:
         return self.hop_of_host.get(host, 0) if host else 0
 
     def _asns(self, addresses: list[str]) -> list[int | None]:
-        """Networks as the record states them, which is as of its own time; ours where it is silent."""
-        ours = self.lens.asns_of(addresses)
+        """Networks as the record states them, as of its own time; ours where it is silent."""
+        ours = self.lens.asns_of(addresses, self.when.date() if self.when else None)
         return [self.asn_given.get(a) or asn for a, asn in zip(addresses, ours, strict=True)]
 
 
@@ -370,6 +371,7 @@ def _transport(engine: str | None, resolver: str) -> str:
     return "udp" if resolver else "unknown"
 
 
+@lru_cache(maxsize=1 << 16)
 def _address(text: str | None) -> str | None:
     """An IP address in its canonical spelling; None for a name, which some fields also hold."""
     if not text:
@@ -380,6 +382,7 @@ def _address(text: str | None) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1 << 16)
 def _split(endpoint: str | None) -> tuple[str | None, int | None]:
     """`address:port` in two.
 

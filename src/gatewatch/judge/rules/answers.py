@@ -7,12 +7,14 @@ published forgery, that speaks.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from gatewatch.judge.case import Case, Hop, authentic
 from gatewatch.judge.compare import Answers, compare_pages
 from gatewatch.judge.control import Seen
 from gatewatch.judge.rules.row import Fired, Rule
 from gatewatch.model.failure import FailureKind, kind_of
-from gatewatch.model.outcome import Outcome
+from gatewatch.model.outcome import Outcome, Reason
 
 EMBEDDED_CACHES = frozenset({2906, 13335, 15169, 16625, 20940, 32934, 54113})
 """Networks that put their caches inside access networks, so that an access network's own
@@ -54,10 +56,7 @@ def _bogon_seen(case: Case, hop: Hop) -> Seen:
         return Seen.REACHES
     if case.control.addresses or case.control.name_missing:
         return Seen.FAILS
-    lent = case.pool.seen(hop.host, "dns")
-    if lent is Seen.NONE:
-        case.wanted.add(hop.host)
-    return lent
+    return case.lent(hop.host, "dns")
 
 
 def _published_forgery(case: Case) -> Fired | None:
@@ -79,6 +78,40 @@ def _published_forgery(case: Case) -> Fired | None:
             )
             return Fired(words, mechanism)
     return None
+
+
+def _forged_elsewhere(case: Case) -> Fired | None:
+    """The user's resolver is left alone, and a question in clear to another one is not."""
+    hop = case.first
+    if hop is None or case.answers not in (Answers.SHARED, Answers.SAME_NETWORK):
+        return None
+    for lookup in hop.others:
+        stray = set(lookup.addresses) - set(case.control.addresses) - (hop.addresses or set())
+        known = [a for a in sorted(stray) if case.refdata.injected_answer(a)]
+        bogons = [a for a in sorted(stray) if case.refdata.is_bogon(a)]
+        if lookup.transport != "udp" or not (known or bogons):
+            continue
+        return Fired(
+            f"{lookup.resolver}, asked in clear, answers {(known or bogons)[0]} for {hop.host}",
+            "dns.injection.bogon" if bogons else "dns.injection",
+        )
+    return None
+
+
+def _private(case: Case) -> Fired | None:
+    """Every resolver names one address of the local network, and not even the helper is reached."""
+    hop = case.first
+    if hop is None or case.control.present or not hop.addresses or not case.only_bogons(hop):
+        return None
+    private = [
+        a for a in hop.addresses if ip_address(a).is_private and not ip_address(a).is_loopback
+    ]
+    elsewhere = {a for o in hop.others if o.transport == "udp" for a in o.addresses}
+    if len(private) < len(hop.addresses) or elsewhere - hop.addresses:
+        return None
+    if any(case.refdata.injected_answer(a) for a in private):
+        return None
+    return Fired(f"{hop.host} is answered with {private[0]}, inside the local network")
 
 
 def _validated(case: Case) -> Fired | None:
@@ -178,6 +211,12 @@ RULES = (
     Rule("dns.forgery.published", "dns", "own", Outcome.BLOCKED, 4.0,
          "an address published as a false answer, not given to the control",
          _published_forgery, proof=True),
+    Rule("dns.forgery.elsewhere", "dns", "reaches", Outcome.OPEN, 0.0,
+         "another resolver, asked in clear, answers with an address that cannot be right",
+         _forged_elsewhere),
+    Rule("dns.local_portal", "dns", "own", Outcome.OPEN, 0.0,
+         "an address of the local network for every resolver, and no helper in reach", _private,
+         masks=Reason.LOCAL_PORTAL),
     Rule("dns.differs.validated", "dns", "own", Outcome.OPEN, 2.0,
          "an answer in other networks than the control's, and a certificate proves it",
          _validated),

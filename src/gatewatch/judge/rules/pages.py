@@ -8,14 +8,13 @@ likeness to the control's page.
 from __future__ import annotations
 
 from ipaddress import ip_address
-from urllib.parse import urljoin
 
 from gatewatch.judge.case import Case, Hop, proves
 from gatewatch.judge.compare import Likeness, compare_pages, shared_identity
 from gatewatch.judge.rules.row import Fired, Rule
 from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.model.records import Exchange
-from gatewatch.model.target import endpoint_of, is_address
+from gatewatch.model.target import endpoint_of, is_address, redirect_target
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK_SCOPES = ("nat", "isp", "prod")
@@ -157,8 +156,9 @@ def _altered(case: Case) -> list[tuple[Hop, Exchange]]:
     return found
 
 
-def _block_page(at_home: bool):
-    """A known block page; one that belongs to another country says less about this network."""
+def _block_page(at_home: bool, product: bool = False):
+    """A known block page. One of another country says less about this network, and one of a
+    filtering product less about whose filter it is: an organisation may run the same."""
 
     def condition(case: Case) -> Fired | None:
         for _, exchange in _altered(case):
@@ -167,7 +167,7 @@ def _block_page(at_home: bool):
                 continue
             known = case.refdata.fingerprint(name)
             home = not known.countries or case.measurement.probe_cc in known.countries
-            if home is not at_home:
+            if home is not at_home or (known.scope == "prod") is not product:
                 continue
             how = "http.redirect" if known.location == "header.location" else "http.blockpage"
             return Fired(f"{_host(exchange)} answers with a known block page: {name}", how)
@@ -226,7 +226,8 @@ def _differs(case: Case) -> Fired | None:
         return None
     if case.scopes(final).keys() & {"vbw", "server", "inst", "portal"} or _known_block(case, final):
         return None
-    return Fired(f"the page is not the control's: {', '.join(likeness.reasons[:4])}")
+    how = "http.error" if final.status is not None and final.status >= 400 else None
+    return Fired(f"the page is not the control's: {', '.join(likeness.reasons[:4])}", how)
 
 
 def shared(case: Case) -> list[str]:
@@ -269,11 +270,12 @@ def _unfollowed(same_site: bool):
             return None
         if _known_block(case, final) or not final.location:
             return None
-        to = urljoin(final.url, final.location)
-        same = case.domain(to) == case.domain(final.url)
+        to = redirect_target(final.url, final.location)
+        same = to is not None and case.domain(to) == case.domain(final.url)
         if same is not same_site:
             return None
-        return Fired(f"{_host(final)} answers {final.status} to {_shown(to)}, not followed")
+        where = _shown(to or final.location)
+        return Fired(f"{_host(final)} answers {final.status} to {where}, not followed")
 
     return condition
 
@@ -296,7 +298,7 @@ def _portal(case: Case) -> Fired | None:
 def _location_host(exchange: Exchange) -> str | None:
     if exchange.location is None or exchange.encrypted:
         return None
-    endpoint = endpoint_of(urljoin(exchange.url, exchange.location))
+    endpoint = endpoint_of(redirect_target(exchange.url, exchange.location) or "")
     return endpoint.host if endpoint else None
 
 
@@ -342,8 +344,11 @@ RULES = (
          "nothing to compare, nothing against it, and a proved address",
          _plain_page_on_proved_address),
     Rule("http.block_page", "http", "own", Outcome.BLOCKED, 6.0,
-         "a known block page of this country, of a product, or of no country in particular",
+         "a known block page of this country, or of no country in particular",
          _block_page(at_home=True), proof=True),
+    Rule("http.block_page.product", "http", "own", Outcome.BLOCKED, 4.5,
+         "a block page of a filtering product",
+         _block_page(at_home=True, product=True)),
     Rule("http.block_page.elsewhere", "http", "own", Outcome.BLOCKED, 3.0,
          "a known block page of another country", _block_page(at_home=False)),
     Rule("http.block_page.redirect", "http", "own", Outcome.BLOCKED, 0.5,

@@ -28,8 +28,10 @@ def _own_fault(case: Case) -> Fired | None:
 
 def _offline(case: Case) -> Fired | None:
     """Nothing at all worked, not even the way to the helper."""
-    if case.control.present or not case.measurement.control_failure:
+    if case.control.present or not case.measurement.control_failure or case.obstacle is None:
         return None
+    if kind_of(case.measurement.control_failure) in (FailureKind.UNREACHABLE, FailureKind.LOCAL):
+        return Fired(f"the helper was out of reach too: {case.measurement.control_failure}")
     mine = [o for o in case.observed.lookups if o.vantage == "probe"]
     mine += [o for o in case.observed.connects if o.vantage == "probe"]
     lookups = [o for o in case.observed.lookups if o.vantage == "probe"]
