@@ -45,7 +45,8 @@ def rows_of(table: Any, other: Any, keys: list[str]) -> NDArray[np.int64]:
 
 def rows_with(table: Any, column: str, values: Iterable[str]) -> Any:
     """The rows whose column holds one of these strings, in their order."""
-    return table.filter(pc.is_in(table[column], pa.array(sorted(values), pa.string())))
+    wanted = pa.array(sorted(values), pa.string())
+    return table.filter(pc.call_function("is_in", [table[column]], pc.SetLookupOptions(wanted)))
 
 
 def lists(rows: NDArray[np.int64], values: Any, size: int) -> Any:

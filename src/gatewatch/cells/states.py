@@ -56,7 +56,7 @@ def state_of(votes: Votes) -> Standing:
     one = [np.array([float(v)]) for v in votes[:4]]
     states, share, low, high = states_of(*one, reports=np.array([votes.reports], np.int64))
     if states[0] == CellState.INSUFFICIENT:
-        return Standing(CellState.INSUFFICIENT, None, None, None)
+        return Standing(CellState.INSUFFICIENT.value, None, None, None)
     return Standing(str(states[0]), float(share[0]), float(low[0]), float(high[0]))
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from gatewatch.judge.compare import Answers, compare_answers
 from gatewatch.judge.control import Control, Seen
-from gatewatch.judge.pool import NO_POOL, Pool
+from gatewatch.judge.day import day_of
+from gatewatch.judge.pool import NO_POOL, Pool, want
 from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.model.records import Connect, Exchange, Handshake, Lookup, Observed
 from gatewatch.model.target import Endpoint, endpoint_of, is_address, redirect_target
@@ -21,6 +22,11 @@ from gatewatch.refdata.snapshot import RefData
 _PROVED = ("valid", "absent", "untrusted")
 """Chain states under which a handshake the probe calls good counts as authenticated. Records
 often lack the chain or its intermediates; a chain that is readable and wrong never counts."""
+
+
+_SILENCE = (FailureKind.TIMEOUT, FailureKind.UNREACHABLE, FailureKind.LOCAL, FailureKind.UNKNOWN,
+            FailureKind.DNS_OTHER)  # fmt: skip
+"""Failures that a probe without any network has too."""
 
 
 class Hop(NamedTuple):
@@ -139,9 +145,25 @@ class Case:
         return self.lent(obstacle.hop.host, obstacle.layer)
 
     def lent(self, host: str, layer: str) -> Seen:
-        """What the controls of other measurements say; `wanted` remembers who was asked about."""
-        self.wanted.add(host)
-        return self.pool.seen(host, layer)
+        """What the controls of other measurements say; `wanted` remembers who was asked about.
+
+        They know that the host was up, and not that this probe was: a probe that shows no sign
+        of a working network has nothing to be compared.
+        """
+        day = day_of(self.measurement)
+        if day is None or not self.alive:
+            return Seen.NONE
+        self.wanted.add(want(host, day))
+        return self.pool.seen(host, layer, day)
+
+    @cached_property
+    def alive(self) -> bool:
+        """Did the probe hear anything at all, be it a denial?"""
+        observed = self.observed
+        attempts = [
+            *observed.lookups, *observed.connects, *observed.handshakes, *observed.exchanges
+        ]  # fmt: skip
+        return any(o.vantage == "probe" and kind_of(o.failure) not in _SILENCE for o in attempts)
 
     def _own_control(self, obstacle: Obstacle) -> Seen:
         control, hop = self.control, obstacle.hop

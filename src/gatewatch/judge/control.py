@@ -59,7 +59,8 @@ class Control:
     def page_seen(self) -> Seen:
         if self.page is not None:
             return Seen.REACHES
-        return Seen.NONE if self.exchange is None else Seen.FAILS
+        failed = self.exchange is not None and self.exchange.failure is not None
+        return Seen.FAILS if failed else Seen.NONE
 
     @property
     def addresses(self) -> list[str]:

@@ -9,10 +9,12 @@ reports from several networks that all but agree.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
 from gatewatch.judge.control import Control, Seen
+from gatewatch.judge.day import day_of
 from gatewatch.model.records import Observed
 
 MIN_REPORTS = 5
@@ -20,7 +22,8 @@ MIN_NETWORKS = 3
 AGREEMENT = 0.9
 "Our choices: lower ones let fewer submitters speak for a host, higher ones leave more hosts mute."
 
-LAYERS = ("dns", "page")
+WINDOW = timedelta(days=7)
+"How far from a measurement's day a control may have been taken. Our choice: sites come and go."
 
 
 class Voice(NamedTuple):
@@ -31,6 +34,8 @@ class Voice(NamedTuple):
     network: int | None
     resolves: bool | None
     reaches: bool | None
+    day: date | None = None
+    "UTC; a voice without a day is heard on no day."
 
 
 def voice_of(observed: Observed) -> Voice | None:
@@ -39,13 +44,14 @@ def voice_of(observed: Observed) -> Voice | None:
     control = Control(observed)
     if measurement.target is None or not control.present:
         return None
-    lookup, exchange = control.lookup, control.exchange
+    lookup = control.lookup
     return Voice(
         host=measurement.target,
         report=measurement.report_id,
         network=measurement.probe_asn,
         resolves=None if lookup is None else bool(control.addresses),
-        reaches=None if exchange is None else control.page is not None,
+        reaches=None if control.page_seen is Seen.NONE else control.page is not None,
+        day=day_of(measurement),
     )
 
 
@@ -66,26 +72,43 @@ class Pool:
         if known is not None and known != voice:
             reports[voice.report] = None
 
-    def seen(self, host: str, layer: str) -> Seen:
-        """What the quorum says: of its resolution for `dns`, of its page for any other layer."""
-        voices = [v for v in self._by_host.get(host, {}).values() if v is not None]
-        words = [
-            (v.network, v.resolves if layer == "dns" else v.reaches)
-            for v in voices
-            if v.network is not None
+    def seen(self, host: str, layer: str, day: date | None) -> Seen:
+        """What the quorum says around a day: of the host's resolution for `dns`, of its page
+        for any other layer."""
+        if day is None:
+            return Seen.NONE
+        near = [
+            v
+            for v in self._by_host.get(host, {}).values()
+            if v is not None and v.network is not None and v.day and abs(v.day - day) <= WINDOW
         ]
+        words = [(v.network, v.resolves if layer == "dns" else v.reaches) for v in near]
         words = [(network, word) for network, word in words if word is not None]
         if len(words) < MIN_REPORTS or len({network for network, _ in words}) < MIN_NETWORKS:
             return Seen.NONE
-        yes = sum(word for _, word in words) / len(words)
-        if yes >= AGREEMENT:
+        enough = AGREEMENT * len(words)
+        yes = sum(word for _, word in words)
+        if yes >= enough:
             return Seen.REACHES
-        return Seen.FAILS if yes <= 1 - AGREEMENT else Seen.NONE
+        return Seen.FAILS if len(words) - yes >= enough else Seen.NONE
 
-    def digest(self, hosts: Iterable[str]) -> str:
-        """A digest of what is said of these hosts, to tell whether a verdict must be redone."""
-        words = [f"{h} {self.seen(h, 'dns')} {self.seen(h, 'page')}" for h in sorted(set(hosts))]
+    def digest(self, wanted: Iterable[str]) -> str:
+        """A digest of what is said of these, to tell whether a verdict must be redone.
+
+        Args:
+            wanted: as made by `want`.
+        """
+        words: list[str] = []
+        for want in sorted(set(wanted)):
+            host, _, day = want.rpartition("@")
+            at = date.fromisoformat(day)
+            words.append(f"{want} {self.seen(host, 'dns', at)} {self.seen(host, 'http', at)}")
         return blake2b("\n".join(words).encode(), digest_size=8).hexdigest() if words else ""
+
+
+def want(host: str, day: date) -> str:
+    """How a verdict names a control that it would hear: `host@day`."""
+    return f"{host}@{day.isoformat()}"
 
 
 NO_POOL = Pool()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 from gatewatch.judge import words
 from gatewatch.judge.case import Case
+from gatewatch.judge.day import day_of
 from gatewatch.judge.pool import NO_POOL, Pool
 from gatewatch.judge.rules import RULES, RULES_VERSION
 from gatewatch.judge.weigh import conclude, fire, probabilities
@@ -16,11 +15,6 @@ from gatewatch.model.verdict import FiredRule, Probabilities, Verdict
 from gatewatch.refdata.snapshot import RefData
 
 _EVEN = Probabilities(open=0.25, down=0.25, blocked=0.25, server_side=0.25)
-
-CLOCK_LEEWAY = timedelta(days=2)
-LONGEST_DELAY = timedelta(days=400)
-"""A probe may submit late, not early: a measured time after the archive's own receipt, or more
-than a year before it, is the probe's clock. Our choice: probes do keep reports for months."""
 
 
 def judge(observed: Observed, refdata: RefData, pool: Pool = NO_POOL) -> Verdict:
@@ -115,13 +109,3 @@ def _verdict(
         rules_version=RULES_VERSION,
         refdata_version=refdata.version,
     )
-
-
-def day_of(measurement: Measurement) -> date | None:
-    """The UTC day a measurement counts for."""
-    measured, received = measurement.measured_at, measurement.received_at
-    if received is None:
-        return measured.date() if measured else None
-    if measured is None or not received - LONGEST_DELAY <= measured <= received + CLOCK_LEEWAY:
-        return received.date()
-    return measured.date()

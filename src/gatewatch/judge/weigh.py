@@ -47,7 +47,7 @@ def _row(rule: Rule, words: str, mechanism: str | None) -> FiredRule:
 
 
 def printable(words: str) -> str:
-    """Words that hold a submitter's text, without control and direction marks, on one line.
+    r"""Words that hold a submitter's text, without control and direction marks, on one line.
 
     >>> printable("a\u202eb\x1b[1m\nc")
     'a b [1m c'

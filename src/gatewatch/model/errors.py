@@ -11,7 +11,10 @@ class MalformedRecord(GatewatchError):
     """A raw record that breaks its format; it is set aside and counted, and the rest goes on."""
 
     def __init__(self, where: str, field: str, *, got: object, want: str) -> None:
-        shown = repr(got)
+        try:
+            shown = repr(got)
+        except RecursionError:
+            shown = f"{type(got).__name__}, nested too deep to show"
         shown = shown if len(shown) <= 200 else shown[:200] + "…"
         super().__init__(f"{where}: {field} is {shown}; the format wants {want}")
         self.where, self.field, self.got, self.want = where, field, shown, want

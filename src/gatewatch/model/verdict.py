@@ -80,11 +80,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     sentence: Annotated[str, Column("string", "the verdict in words")]
     wanted_controls: Annotated[
         list[str],
-        Column("list<string>", "hosts whose controls in other measurements bear on this one"),
+        Column(
+            "list<string>",
+            "`host@day`: what other measurements' controls may say that bears on this one",
+        ),
     ]
-    pool_digest: Annotated[
-        str, Column("string", "digest of what other measurements' controls said of those hosts")
-    ]
+    pool_digest: Annotated[str, Column("string", "digest of what they said when this was judged")]
     probe_id: Annotated[
         str | None, Column("string", "pseudonym of the probe, where the archive carries one")
     ] = None

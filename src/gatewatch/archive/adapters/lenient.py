@@ -37,8 +37,13 @@ class Fields:
     def raw(self, key: str) -> Any:
         return self._values.get(key)
 
-    def has(self, key: str) -> bool:
-        return self._values.get(key) is not None
+    def holds(self, key: str, kind: type) -> bool:
+        """Is there a value of this kind? A value of another kind is named, and is not there."""
+        value = self._values.get(key)
+        if value is None or isinstance(value, kind):
+            return value is not None
+        self._flaw(key, value, "an object" if kind is dict else f"a {kind.__name__}")
+        return False
 
     def text(self, key: str) -> str | None:
         """A string, also when written as binary data; undecodable bytes become U+FFFD."""
@@ -51,16 +56,20 @@ class Fields:
         self._flaw(key, value, "a string")
         return None
 
-    def integer(self, key: str) -> int | None:
+    def integer(self, key: str, least: int = -(2**63), most: int = 2**63 - 1) -> int | None:
         """A whole number, also when written as a string or a float without fraction."""
         value = self._values.get(key)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-            return value if value is None or -(2**63) <= value < 2**63 else None
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-            return int(value)
-        self._flaw(key, value, "a whole number")
+        if value is None:
+            return None
+        written = isinstance(value, str) and value.isascii() and value.isdigit()
+        if (written and len(value) < 19) or (isinstance(value, float) and value.is_integer()):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            self._flaw(key, value, "a whole number")
+        elif least <= value <= most:
+            return value
+        else:
+            self._flaw(key, value, f"a whole number from {least} to {most}")
         return None
 
     def number(self, key: str) -> float | None:
@@ -111,6 +120,11 @@ class Fields:
         if len(kept) < sum(entry is not None for entry in value):
             self._flaw(key, value, "a list of strings")
         return kept
+
+    def size(self, key: str) -> int:
+        """Entries of a list, those that cannot be read included."""
+        value = self._values.get(key)
+        return len(value) if isinstance(value, list) else 0
 
     def items(self, key: str) -> list[tuple[str, Fields]]:
         """The named objects inside an object."""

@@ -113,7 +113,6 @@ def measurement_of(raw: RawRecord, envelope: Envelope, lens: Lens, flaws: list[s
     software = " ".join(
         filter(None, (fields.text("software_name"), fields.text("software_version")))
     )
-    control_failure = keys.control_failure
     return Measurement(
         record_id=record_id,
         measurement_id=uid or f"gw-{record_id}",
@@ -137,8 +136,8 @@ def measurement_of(raw: RawRecord, envelope: Envelope, lens: Lens, flaws: list[s
         resolver_ip=fields.text("resolver_ip") or None,
         measured_at=_time(fields, "measurement_start_time") or _time(fields, "test_start_time"),
         received_at=_received(uid),
-        control_failure=str(control_failure)[:200] if control_failure else None,
-        probe_failure=str(keys.failure)[:200] if keys.failure else None,
+        control_failure=_words(keys.control_failure),
+        probe_failure=_words(keys.failure),
         probe_id=fields.text("probe_id") or None,
         flaws=flaws,
     )
@@ -164,6 +163,13 @@ def asn_of(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**32:
         return value
     return None
+
+
+def _words(failure: object) -> str | None:
+    """A stated failure as found; false, as old reports write it, is none."""
+    if not failure:
+        return None
+    return failure[:200] if isinstance(failure, str) else type(failure).__name__
 
 
 def _country(value: str | None) -> str | None:

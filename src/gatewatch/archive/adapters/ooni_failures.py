@@ -83,4 +83,4 @@ def failure_of(value: object) -> tuple[str | None, str | None]:
         return None, None
     if isinstance(value, str):
         return translate(value)
-    return "unknown_failure", f"not a string: {str(value)[:100]}"
+    return "unknown_failure", f"{type(value).__name__} where a string is wanted"

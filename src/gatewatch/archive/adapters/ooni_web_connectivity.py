@@ -135,7 +135,7 @@ class _Reader:
     def connects(self) -> list[Connect]:
         found: list[Connect] = []
         for entry in self.keys.objects("tcp_connect"):
-            address, port = _address(entry.text("ip")), entry.integer("port")
+            address, port = _address(entry.text("ip")), entry.integer("port", 1, 65535)
             if address is None or port is None:
                 continue
             status = entry.object("status")
@@ -185,7 +185,7 @@ class _Reader:
         url = request.text("url") or self.m.input or ""
         endpoint = endpoint_of(url)
         address, port = _split(entry.text("address"))
-        status = response.integer("code") or None
+        status = _status(response, "code")
         headers = _headers(response)
         answered = status is not None
         body = response.raw("body")
@@ -231,11 +231,14 @@ class _Reader:
 
     def control_lookups(self) -> list[Lookup]:
         """The helper's answer, under the canonical name whatever spelling it was asked by."""
-        if not self.control.has("dns") or not self.m.target:
+        if not self.control.holds("dns", dict) or not self.m.target:
             return []
         dns = self.control.object("dns")
         failure, words = failure_of(dns.raw("failure"))
-        addresses = [a for text in dns.texts("addrs") if (a := _address(text))]
+        answers = dns.texts("addrs")
+        if failure is None and (not dns.holds("addrs", list) or len(answers) < dns.size("addrs")):
+            return []  # answers we cannot read are not an answer without addresses
+        addresses = [a for text in answers if (a := _address(text))]
         for name, info in self.control.items("ip_info"):
             asn, address = info.integer("asn"), _address(name)
             if asn and address:
@@ -288,13 +291,13 @@ class _Reader:
         return found
 
     def control_exchanges(self) -> list[Exchange]:
-        if not self.control.has("http_request"):
+        if not self.control.holds("http_request", dict):
             return []
         entry = self.control.object("http_request")
         failure, words = failure_of(entry.raw("failure"))
-        status = entry.integer("status_code")
+        status = _status(entry, "status_code")
         length = entry.integer("body_length")
-        answered = status is not None and status > 0
+        answered = status is not None
         url = self.m.input or ""
         title = entry.text("title")
         return [
@@ -304,7 +307,7 @@ class _Reader:
                 address=None,
                 port=None,
                 encrypted=url.lower().startswith("https:"),
-                status=status if answered else None,
+                status=status,
                 location=None,
                 headers=_header_lines(entry.items_of_text("headers")) if answered else None,
                 title=" ".join(unescape(title).split()) if title is not None else None,
@@ -393,7 +396,13 @@ def _split(endpoint: str | None) -> tuple[str | None, int | None]:
     if found is None:
         return None, None
     address, port = _address(found[1]), int(found[2])
-    return (address, port) if address and port < 65536 else (None, None)
+    return (address, port) if address and 0 < port < 65536 else (None, None)
+
+
+def _status(answer: Fields, key: str) -> int | None:
+    """An HTTP status; the 0 and -1 that stand for no answer are none."""
+    status = answer.integer(key)
+    return status if status is not None and 100 <= status <= 999 else None
 
 
 def _control_failure(entry: Fields) -> tuple[str | None, str | None]:

@@ -66,6 +66,8 @@ def _published_forgery(case: Case) -> Fired | None:
             known = case.refdata.injected_answer(address)
             if known is None or address in case.control.addresses or address == hop.host:
                 continue
+            if ip_address(address).is_loopback or ip_address(address).is_unspecified:
+                continue  # forged here and there, and honest for many a parked name
             if any(authentic(o) and o.address == address for o in (*hop.handshakes, *hop.twins)):
                 continue
             if case.refdata.is_bogon(address):
@@ -155,6 +157,30 @@ def _leads_astray(case: Case) -> Fired | None:
     return None
 
 
+def _dead_in_clear(case: Case) -> Fired | None:
+    """Forged answers are sometimes drawn from the site's own network. Then they are dead for
+    everybody, and differ by question, while the real address works from this very probe."""
+    hop, step = case.first, case.obstacle
+    if hop is None or step is None or step.hop.depth or step.layer != "tcp":
+        return None
+    theirs = set(case.control.addresses)
+    if case.answers is not Answers.SAME_NETWORK or case.control.page is None:
+        return None
+    mine = hop.addresses or frozenset[str]()
+    asked = [o for o in hop.others if o.transport == "udp" and o.addresses]
+    stray = {a for o in asked for a in o.addresses} - theirs - mine
+    tried = [o for o in case.observed.connects if o.vantage == "probe" and o.address in stray]
+    dead = [case.control.connects(attempts) for attempts in (hop.connects, tried)]
+    works = [o.address for o in hop.detours if authentic(o) and o.address in theirs]
+    if not works or dead != [Seen.FAILS, Seen.FAILS]:
+        return None
+    return Fired(
+        f"{hop.host} is answered with {_addresses(hop)} and, elsewhere in clear, with "
+        f"{', '.join(sorted(stray)[:2])}, dead for everybody; {works[0]} serves it from here",
+        "dns.injection",
+    )
+
+
 def _differs_in_clear(case: Case) -> Fired | None:
     """The same stray answer from resolvers that have nothing in common but a path in clear."""
     hop = case.first
@@ -225,6 +251,9 @@ RULES = (
     Rule("dns.differs.leads_astray", "dns", "reaches", Outcome.BLOCKED, 3.3,
          "an answer in other networks that does not serve the name, which the control gets",
          _leads_astray),
+    Rule("dns.answers.dead", "dns", "reaches", Outcome.BLOCKED, 3.0,
+         "several answers in clear, each dead for everybody, where the real address works",
+         _dead_in_clear),
     Rule("dns.differs.in_clear", "dns", "reaches", Outcome.BLOCKED, 0.7,
          "the same stray answer from unrelated resolvers asked in clear, and not over TLS",
          _differs_in_clear),

@@ -282,6 +282,9 @@ def _unfollowed(same_site: bool):
 
 def _portal(case: Case) -> Fired | None:
     """A captive portal or an organisation's filter, on this side of the access network."""
+    step = case.obstacle
+    if step and step.hop.depth and step.hop.host.rpartition(".")[2] in _LOCAL_NAMES:
+        return Fired(f"redirected to {step.hop.host}, a name of the local network")
     for _, exchange in _altered(case):
         scopes = case.scopes(exchange)
         name = scopes.get("portal") or scopes.get("inst")
@@ -293,6 +296,11 @@ def _portal(case: Case) -> Fired | None:
                 continue
             return Fired(f"{_host(exchange)} is redirected to {host}, inside the local network")
     return None
+
+
+_LOCAL_NAMES = frozenset("lan local localdomain internal intranet home corp localhost arpa".split())
+"""Last labels that no public name has: RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, and
+the ones that routers and offices use by habit."""
 
 
 def _location_host(exchange: Exchange) -> str | None:

@@ -32,11 +32,8 @@ def _offline(case: Case) -> Fired | None:
         return None
     if kind_of(case.measurement.control_failure) in (FailureKind.UNREACHABLE, FailureKind.LOCAL):
         return Fired(f"the helper was out of reach too: {case.measurement.control_failure}")
-    mine = [o for o in case.observed.lookups if o.vantage == "probe"]
-    mine += [o for o in case.observed.connects if o.vantage == "probe"]
-    lookups = [o for o in case.observed.lookups if o.vantage == "probe"]
-    if len({o.resolver for o in lookups}) < 2 or not mine:
-        return None
+    attempts = [*case.observed.lookups, *case.observed.connects]
+    mine = [o for o in attempts if o.vantage == "probe"]
     if any(kind_of(o.failure) not in _OFFLINE for o in mine):
         return None
     return Fired("no resolver, no address and no helper answered")

@@ -42,7 +42,6 @@ _FAILURES: tuple[tuple[str, K, float, str], ...] = (
     ("http", K.EOF, 3.8, "http.eof"),
     ("http", K.REFUSED, 3.0, "http"),
     ("http", K.UNREACHABLE, 2.0, "http"),
-    ("http", K.TLS_ERROR, 2.0, "http"),
     ("http", K.UNKNOWN, 1.0, "http"),
 )  # fmt: skip
 
