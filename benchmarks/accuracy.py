@@ -22,7 +22,7 @@ from gatewatch import flow
 from gatewatch.model.mechanism import under
 from gatewatch.model.verdict import Verdict
 from gatewatch.refdata.snapshot import RefData, load
-from gatewatch.simulate.__main__ import write_situations
+from gatewatch.simulate import situations
 from gatewatch.simulate.world import write_world
 
 Truth = tuple[list[str], list[str]]
@@ -41,7 +41,7 @@ def read_truth(path: Path) -> dict[str, Truth]:
     truth: dict[str, Truth] = {}
     for line in path.read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
-            name, outcomes, mechanisms = (line.split("\t") + ["", ""])[:3]
+            name, outcomes, mechanisms = [*line.split("\t"), "", ""][:3]
             truth[name] = (outcomes.split("|"), [m for m in mechanisms.split("|") if m])
     return truth
 
@@ -65,7 +65,7 @@ def directory(folder: Path, refdata: RefData) -> None:
 def world(refdata: RefData, measurements: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = datetime(2026, 3, 11, tzinfo=UTC)
         write_world(folder, seed=2, days=10, measurements_per_day=measurements // 10, now=now)
         truth: dict[str, Truth] = {}
         for line in (folder / "truth.jsonl").read_bytes().splitlines():
@@ -96,7 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     refdata = load()
     with tempfile.TemporaryDirectory() as name:
-        write_situations(Path(name))
+        situations.write(Path(name))
         print("## Named situations\n")
         directory(Path(name), refdata)
     for folder in options.directories:

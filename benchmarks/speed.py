@@ -43,7 +43,7 @@ def floor(paths: list[Path]) -> int:
 
     count = 0
     for path in paths:
-        with igzip.open(path, "rb") as file:
+        with igzip.IGzipFile(str(path), "rb") as file:
             for line in io.BufferedReader(file, 1 << 20):
                 try:
                     orjson.loads(line)
@@ -144,7 +144,7 @@ def main() -> None:
         if not inputs:
             from gatewatch.simulate.world import write_world
 
-            now = datetime.now(UTC).replace(tzinfo=None)
+            now = datetime(2026, 3, 11, tzinfo=UTC)
             per_day = options.measurements // 10
             write_world(Path(folder), seed=1, days=10, measurements_per_day=per_day, now=now)
             inputs = [str(Path(folder) / "raw")]

@@ -27,6 +27,7 @@ from gatewatch.refdata.nouns import Fingerprint
 from gatewatch.refdata.snapshot import RefData
 
 SITE = "site.example"
+DAY = date(2024, 5, 6)
 HTTP, HTTPS = f"http://{SITE}/", f"https://{SITE}/"
 HERE, TWIN = "192.0.2.7", "192.0.2.8"
 "Two addresses of the site, in the site's own network."
@@ -304,8 +305,7 @@ def control(
         ),
         exchange(HTTP, address=None, vantage="control") if page is None else as_control(page),
     ]
-    for port in (80, 443):
-        attempts.append(connect(HERE, port, step_failure, vantage="control"))
+    attempts += [connect(HERE, port, step_failure, vantage="control") for port in (80, 443)]
     attempts.append(handshake(HERE, step_failure, chain="absent", vantage="control"))
     return attempts
 

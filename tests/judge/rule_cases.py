@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from datetime import date
+from typing import Any, NamedTuple
 
 from gatewatch.judge.control import Seen
 from gatewatch.judge.pool import NO_POOL, Pool, Voice
@@ -12,6 +13,7 @@ from gatewatch.model.records import Observed
 from tests.judge.build import (
     ACCESS,
     BOGON,
+    DAY,
     ELSEWHERE,
     FORGED,
     FORGED_BOGON,
@@ -71,16 +73,16 @@ def control_that(seen: Seen, layer: str) -> list[Attempt]:
     return dead_control(lookup_failure="dns_nxdomain_error" if layer == "dns" else None)
 
 
-def stopped(layer: str, failure: str, seen: Seen, **about: object) -> Observed:
+def stopped(layer: str, failure: str, seen: Seen, **about: Any) -> Observed:
     url = HTTP if layer == "http" else HTTPS
     return observed(stopped_at(layer, failure), control_that(seen, layer), input=url, **about)
 
 
 STEP_IDS = sorted(
-    id
-    for id in BY_ID
-    if id.rpartition(".control_")[0].partition(".")[2] in CODE_OF
-    and not id.startswith("http.redirect.")  # has a condition of its own
+    rule_id
+    for rule_id in BY_ID
+    if rule_id.rpartition(".control_")[0].partition(".")[2] in CODE_OF
+    and not rule_id.startswith("http.redirect.")  # has a condition of its own
 )
 
 
@@ -98,13 +100,23 @@ SHIELD = ["server: nginx", "x-site-node: a7"]
 "Headers of which one is the site's own."
 
 
-def quorum(host: str, *, resolves: bool = True, reaches: bool = True, reports: int = 5) -> Pool:
-    return Pool(Voice(host, f"report {n}", n, resolves, reaches) for n in range(1, reports + 1))
+def quorum(
+    host: str,
+    *,
+    resolves: bool = True,
+    reaches: bool = True,
+    reports: int = 5,
+    day: date | None = DAY,
+) -> Pool:
+    """So many reports, each from a network of its own, that say the same of a host on a day."""
+    return Pool(
+        Voice(host, f"report {n}", n, resolves, reaches, day) for n in range(1, reports + 1)
+    )
 
 
-def _with_page(**about: object) -> list[Attempt]:
+def _with_page(**about: Any) -> list[Attempt]:
     """A control whose page differs from the ordinary one as told."""
-    return control(page=exchange(HTTP, **about))  # pyright: ignore[reportArgumentType]
+    return control(page=exchange(HTTP, **about))
 
 
 def _stray(*then: Attempt, answer: str = ELSEWHERE) -> list[Attempt]:
@@ -124,6 +136,17 @@ def _dead_end(url: str, *others: list[Attempt]) -> Observed:
     steps: list[Attempt] = [lookup(HERE), connect(port=443 if url == HTTPS else 80)]
     steps += [handshake()] if url == HTTPS else []
     return observed(steps, [first], *others, input=url)
+
+
+def _dead_answers(at_control: str | None) -> Observed:
+    """Two answers in the site's network fail here; a third address, the control's, works."""
+    stray = "192.0.2.10"
+    dead = "generic_timeout_error"
+    return observed(
+        lookup(TWIN), lookup(stray, resolver="8.8.8.8:53"),
+        connect(TWIN, failure=dead), connect(stray, failure=dead), handshake(HERE),
+        control(), [connect(a, failure=at_control, vantage="control") for a in (TWIN, stray)],
+    )  # fmt: skip
 
 
 _TWIN_RESET = handshake(failure="connection_reset", chain="absent")
@@ -228,6 +251,11 @@ _CASES: tuple[RuleCase, ...] = (
         "dns.differs.leads_astray",
         observed(_stray(connect(ELSEWHERE, failure="connection_refused")), control()),
         observed(_stray(connect(ELSEWHERE, failure="connection_refused")), dead_control()),
+    ),
+    RuleCase(
+        "dns.answers.dead",
+        _dead_answers("generic_timeout_error"),
+        _dead_answers(None),
     ),
     RuleCase(
         "dns.differs.in_clear",
@@ -338,6 +366,11 @@ _CASES: tuple[RuleCase, ...] = (
         observed(plain_path(fingerprints=["nat.ir", "mistaken"])),
     ),
     RuleCase(
+        "http.block_page.product",
+        observed(plain_path(fingerprints=["prod.any"])),
+        observed(plain_path(fingerprints=["isp.any"])),
+    ),
+    RuleCase(
         "http.block_page.elsewhere",
         observed(plain_path(fingerprints=["nat.ir"]), probe_cc="IT"),
         observed(plain_path(fingerprints=["nat.ir"]), probe_cc="IR"),
@@ -403,6 +436,6 @@ _CASES: tuple[RuleCase, ...] = (
     ),
 )  # fmt: skip
 
-RULE_CASES: tuple[RuleCase, ...] = (*(_step_case(id) for id in STEP_IDS), *_CASES)
+RULE_CASES: tuple[RuleCase, ...] = (*(_step_case(rule_id) for rule_id in STEP_IDS), *_CASES)
 
 __all__ = ["CODE_OF", "RULE_CASES", "SITE", "STEP_IDS", "RuleCase", "quorum", "stopped"]

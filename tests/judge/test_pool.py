@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewatch.judge.control import Seen
-from gatewatch.judge.pool import AGREEMENT, LAYERS, MIN_NETWORKS, MIN_REPORTS, Pool, Voice, voice_of
+from gatewatch.judge.pool import (
+    AGREEMENT,
+    MIN_NETWORKS,
+    MIN_REPORTS,
+    WINDOW,
+    Pool,
+    Voice,
+    voice_of,
+    want,
+)
 from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.model.records import Observed
 from tests.judge.build import (
+    DAY,
     HERE,
     HTTP,
     HTTPS,
@@ -33,12 +44,13 @@ from tests.judge.build import (
 )
 from tests.judge.rule_cases import quorum, stopped_at
 
+LAYERS = ("dns", "page")
 ENOUGH = 9
 "Honest reports that one hostile voice cannot take below nine in ten."
 
 
 def honest(count: int, *, word: bool = True) -> list[Voice]:
-    return [Voice(SITE, f"honest {n}", n + 1, word, word) for n in range(count)]
+    return [Voice(SITE, f"honest {n}", n + 1, word, word, DAY) for n in range(count)]
 
 
 words = st.sampled_from([True, False, None])
@@ -50,6 +62,7 @@ hostile_voices = st.lists(
         network=st.none() | st.integers(1, 9),
         resolves=words,
         reaches=words,
+        day=st.none() | st.dates(DAY - 2 * WINDOW, DAY + 2 * WINDOW),
     ),
     max_size=30,
 )
@@ -57,9 +70,10 @@ hostile_voices = st.lists(
 
 def says(voices: Iterable[Voice]) -> dict[str, Seen]:
     pool = Pool(voices)
-    return {layer: pool.seen(SITE, layer) for layer in LAYERS}
+    return {layer: pool.seen(SITE, layer, DAY) for layer in LAYERS}
 
 
+TODAY = want(SITE, DAY)
 SILENT = dict.fromkeys(LAYERS, Seen.NONE)
 
 
@@ -140,7 +154,21 @@ def test_the_order_of_arrival_does_not_matter(voices, count: int, rng):
     shuffled = every.copy()
     rng.shuffle(shuffled)
     assert says(shuffled) == says(every)
-    assert Pool(shuffled).digest([SITE]) == Pool(every).digest([SITE])
+    assert Pool(shuffled).digest([TODAY]) == Pool(every).digest([TODAY])
+
+
+@pytest.mark.parametrize(
+    ("days", "heard"), [(0, True), (7, True), (-7, True), (8, False), (-8, False), (3650, False)]
+)
+def test_a_control_is_heard_within_a_week_of_it(days: int, heard: bool):
+    later = DAY + timedelta(days=days)
+    found = Pool(honest(MIN_REPORTS)).seen(SITE, "page", later)
+    assert found is (Seen.REACHES if heard else Seen.NONE)
+
+
+def test_a_control_of_no_day_and_one_for_no_day_are_not_heard():
+    assert Pool(v._replace(day=None) for v in honest(99)).seen(SITE, "page", DAY) is Seen.NONE
+    assert Pool(honest(99)).seen(SITE, "page", None) is Seen.NONE
 
 
 def test_a_report_speaks_for_each_host_apart():
@@ -163,7 +191,7 @@ def test_a_report_speaks_for_each_host_apart():
     ],
 )
 def test_a_voice_is_the_controls_word_on_the_inputs_host(seen: Observed, resolves, reaches):
-    assert voice_of(seen) == Voice(SITE, "report", 64510, resolves, reaches)
+    assert voice_of(seen) == Voice(SITE, "report", 64510, resolves, reaches, DAY)
 
 
 def test_without_a_control_or_a_target_there_is_no_voice():
@@ -236,14 +264,14 @@ def test_a_measurement_with_its_own_control_does_not_ask_the_pool():
 def test_a_verdict_names_the_hosts_whose_controls_bear_on_it():
     for pool in (Pool(), quorum(NEXT), quorum(NEXT, reaches=False)):
         found = verdict(_reset_beyond_a_redirect(), pool)
-        assert found.wanted_controls == [NEXT]
-        assert found.pool_digest == pool.digest([NEXT])
+        assert found.wanted_controls == [want(NEXT, DAY)]
+        assert found.pool_digest == pool.digest([want(NEXT, DAY)])
 
 
 def test_a_digest_changes_when_what_is_said_of_a_host_changes_and_only_then():
     silent, reached, failed = Pool(), quorum(SITE), quorum(SITE, reaches=False)
-    assert len({pool.digest([SITE]) for pool in (silent, reached, failed)}) == 3
-    assert quorum(SITE, reports=7).digest([SITE]) == reached.digest([SITE])
+    assert len({pool.digest([TODAY]) for pool in (silent, reached, failed)}) == 3
+    assert quorum(SITE, reports=7).digest([TODAY]) == reached.digest([TODAY])
     assert reached.digest([]) == ""
 
 

@@ -37,8 +37,10 @@ def test_every_rule_of_the_law_has_its_case():
 
 
 @pytest.mark.parametrize("seen", Seen)
-@pytest.mark.parametrize("layer_and_kind", sorted({id.rpartition(".")[0] for id in STEP_IDS}))
-def test_a_failed_step_is_read_by_one_rule_and_by_the_controls_word(layer_and_kind: str, seen: Seen):
+@pytest.mark.parametrize("layer_and_kind", sorted({name.rpartition(".")[0] for name in STEP_IDS}))
+def test_a_failed_step_is_read_by_one_rule_and_by_the_controls_word(
+    layer_and_kind: str, seen: Seen
+):
     layer, _, kind = layer_and_kind.partition(".")
     steps = fired(stopped(layer, CODE_OF[FailureKind(kind)], seen)) & set(STEP_IDS)
     assert steps == {f"{layer_and_kind}.control_{seen}"}

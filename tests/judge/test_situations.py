@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gatewatch.judge.day import day_of
 from gatewatch.judge.pool import MIN_REPORTS
+from gatewatch.judge.verdict import judge
 from gatewatch.model.mechanism import ALL
 from gatewatch.simulate.situations import SITUATIONS
+from tests.judge.reading import agrees, observe, read, refdata
 from tests.judge.rule_cases import quorum
-from tests.judge.reading import agrees, observe, read
 
 by_name = pytest.mark.parametrize("name", SITUATIONS)
 
@@ -43,10 +45,11 @@ def test_without_the_helpers_answer_nothing_new_is_blocked(name: str):
 @by_name
 def test_other_peoples_controls_never_accuse_a_path_that_is_open(name: str):
     document = SITUATIONS[name].measurement()
-    if read(document).outcome != "open":
+    seen = observe(document)
+    if judge(seen, refdata()).outcome != "open":
         return
-    for reaches in (True, False):
-        hosts = {lookup.hostname for lookup in observe(document).lookups}
-        for host in hosts:
-            pool = quorum(host, resolves=reaches, reaches=reaches, reports=MIN_REPORTS)
-            assert read(document, pool).outcome == "open"
+    day = day_of(seen.measurement)
+    for host in {lookup.hostname for lookup in seen.lookups}:
+        for word in (True, False):
+            pool = quorum(host, resolves=word, reaches=word, reports=MIN_REPORTS, day=day)
+            assert judge(seen, refdata(), pool).outcome == "open"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from gatewatch.judge.day import day_of
 from gatewatch.judge.rules import RULES_VERSION
-from gatewatch.judge.verdict import day_of
 from gatewatch.judge.words import _OUTCOMES, _REASONS
 from gatewatch.model.mechanism import ALL, words
 from gatewatch.model.outcome import Outcome, Reason
@@ -58,16 +58,16 @@ class Situation(NamedTuple):
     mechanisms: tuple[str, ...] = ()
 
 
-def there(address: str, page: dict[str, object] | None = None, port: int = 80) -> list[Attempt]:
+def there(address: str, page: dict[str, Any] | None = None, port: int = 80) -> list[Attempt]:
     """The system resolver leads to this address, which answers a request in clear."""
     return [
         lookup(address),
         connect(address, port),
-        exchange(HTTP, address=address, **(page or {})),  # pyright: ignore[reportArgumentType]
+        exchange(HTTP, address=address, **(page or {})),
     ]
 
 
-DENIED: dict[str, object] = {"title": "Access Denied", "length": 300}
+DENIED: dict[str, Any] = {"title": "Access Denied", "length": 300}
 WITH_LENGTH = ["content-type: text/html", "content-length: 300"]
 V6 = "2001:db8::7"
 
@@ -234,14 +234,18 @@ def test_a_resolver_that_names_a_port_80_only_host_is_no_proof_of_port_443():
     assert verdict(observed(lookup(HERE), connect(failure=REFUSED), helper)).outcome == DOWN
 
 
-@pytest.mark.parametrize("location", ["http://[", "http://[x]/", "//", "http://a:b/", "\ud800", "?"])
+@pytest.mark.parametrize(
+    "location", ["http://[", "http://[x]/", "//", "http://a:b/", "\ud800", "?"]
+)
 @pytest.mark.parametrize("status", [302, 303])
 def test_a_location_that_is_no_url_stops_nothing(location: str, status: int):
     steps = [lookup(HERE), connect(), redirect(HTTP, location, status=status)]
     assert verdict(observed(steps, control())).outcome in (UNCLEAR, OPEN)
 
 
-@pytest.mark.parametrize("given", ["http://[", "", "no url", "http://", "ftp://site.example", "\ud800"])
+@pytest.mark.parametrize(
+    "given", ["http://[", "", "no url", "http://", "ftp://site.example", "\ud800"]
+)
 def test_an_input_that_is_no_url_stops_nothing(given: str):
     seen = observed(plain_path(), control(), input=given, target=None, domain=None)
     assert verdict(seen).outcome != BLOCKED

@@ -32,9 +32,11 @@ def test_a_block_on_two_of_three_networks_is_told_with_onset_and_mechanism(readi
     assert [(m.mechanism, m.networks, m.measurements) for m in found.mechanisms] == [
         ("tls.reset.sni", 2, 32)
     ]
-    assert found.p == pytest.approx(32 / 40)
+    assert found.p == pytest.approx(32.5 / 41)
     low, high = found.interval
-    assert low is not None and high is not None and low < 32 / 40 < high
+    assert low is not None
+    assert high is not None
+    assert low < 32 / 40 < high
 
 
 def test_the_other_explanations_are_looked_at_with_numbers(reading):
@@ -57,7 +59,8 @@ def test_a_site_measured_nowhere_else_may_be_down_for_all_we_know():
     assert found.state is CellState.BLOCKED
     assert [a.explanation for a in found.alternatives if not a.excluded] == ["site_down", "outage"]
     assert any(line.startswith("not ruled out: site down") for line in reasons(found))
-    assert found.since is not None and found.since.earliest is None
+    assert found.since is not None
+    assert found.since.earliest is None
 
 
 def test_one_submission_never_makes_a_state_however_much_it_sends():
@@ -105,7 +108,8 @@ def test_a_day_without_a_decided_vote_does_not_end_a_run():
     ]
     reading = reading_of(rows)
     found = check(reading, subject_of(reading, "a.example"), cc="IR", asked=Asked())
-    assert found.since is not None and found.since.latest == dt.date(2026, 3, 1)
+    assert found.since is not None
+    assert found.since.latest == dt.date(2026, 3, 1)
 
 
 def test_an_unblocked_day_starts_a_new_run():
@@ -139,7 +143,7 @@ def test_an_open_site_is_said_to_be_open_without_alternatives(reading):
     assert found.state is CellState.OPEN
     assert found.alternatives == []
     assert found.since is None
-    assert short_line(found).startswith("open P=0 [0–0.")
+    assert short_line(found).startswith("open P=0.06 [0–0.")
 
 
 def test_the_window_ends_with_the_last_day_that_has_data(reading):
@@ -148,7 +152,7 @@ def test_the_window_ends_with_the_last_day_that_has_data(reading):
 
 
 def test_nothing_measured_is_no_data_and_names_the_nearest(reading):
-    with pytest.raises(NoData, match="nearest: signal.org"):
+    with pytest.raises(NoData, match=r"nearest: signal\.org"):
         check(reading, subject_of(reading, "www.signal.org"), cc="IR", asked=Asked())
     with pytest.raises(NoData, match="in NL"):
         check(reading, subject_of(reading, "rare.example"), cc="NL", asked=Asked())
@@ -163,13 +167,14 @@ def test_of_several_countries_those_without_data_are_told_apart(reading):
     subject = subject_of(reading, "signal.org")
     found, missing = check_each(reading, subject, ["IR", "DE"], asked=Asked())
     assert [c.scope["probe_cc"] for c in found] == ["IR"]
-    assert len(missing) == 1 and "in DE" in missing[0]
+    assert len(missing) == 1
+    assert "in DE" in missing[0]
 
 
 def test_the_sentence_can_be_defended(reading):
     found = check(reading, subject_of(reading, "signal.org"), cc="IR", asked=BLOCKED_DAYS)
     assert headline(found) == (
-        "signal.org in IR: BLOCKED  P=0.80 [0.66–0.90]  2 of 3 networks  since 2026-03-04..05"
+        "signal.org in IR: BLOCKED  P=0.79 [0.66–0.90]  2 of 3 networks  since 2026-03-04..05"
     )
     assert reasons(found) == [
         "how: a reset caused by the server name (tls.reset.sni, 2 networks)",

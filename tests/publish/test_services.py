@@ -9,7 +9,7 @@ import pytest
 from gatewatch.model.outcome import CellState
 from gatewatch.publish.standing import Standing, combined
 
-B, L, I, D, O, N = (
+B, L, IMP, D, OPN, N = (
     CellState.BLOCKED,
     CellState.LIKELY_BLOCKED,
     CellState.IMPAIRED,
@@ -43,18 +43,18 @@ def service(combine: str) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("combine", "hosts", "state"),
     [
-        pytest.param("any_core", {"a.org": B, "b.org": O}, B, id="one core host is enough"),
-        pytest.param("any_core", {"a.org": O, "x.b.org": L}, L, id="beneath a core domain"),
-        pytest.param("any_core", {"a.org": O, "b.org": D}, D, id="a dead part"),
-        pytest.param("any_core", {"a.org": O, "c.org": B}, O, id="other hosts do not decide"),
+        pytest.param("any_core", {"a.org": B, "b.org": OPN}, B, id="one core host is enough"),
+        pytest.param("any_core", {"a.org": OPN, "x.b.org": L}, L, id="beneath a core domain"),
+        pytest.param("any_core", {"a.org": OPN, "b.org": D}, D, id="a dead part"),
+        pytest.param("any_core", {"a.org": OPN, "c.org": B}, OPN, id="other hosts do not decide"),
         pytest.param("any_core", {"c.org": B}, N, id="other hosts alone say nothing"),
-        pytest.param("any_core", {"a.org": N, "b.org": O}, O, id="too little does not speak"),
+        pytest.param("any_core", {"a.org": N, "b.org": OPN}, OPN, id="too little does not speak"),
         pytest.param("any_core", {"a.org": N}, N, id="too little everywhere"),
-        pytest.param("all_core", {"a.org": B, "b.org": O}, I, id="half of it works"),
+        pytest.param("all_core", {"a.org": B, "b.org": OPN}, IMP, id="half of it works"),
         pytest.param("all_core", {"a.org": B, "b.org": B}, B, id="all of it is blocked"),
         pytest.param("all_core", {"a.org": B, "b.org": L}, L, id="as sure as the least sure part"),
-        pytest.param("all_core", {"a.org": B}, I, id="the other half was not measured"),
-        pytest.param("all_core", {"a.org": O, "b.org": O}, O, id="all of it is open"),
+        pytest.param("all_core", {"a.org": B}, IMP, id="the other half was not measured"),
+        pytest.param("all_core", {"a.org": OPN, "b.org": OPN}, OPN, id="all of it is open"),
     ],
 )
 def test_a_service_stands_by_its_own_rule(combine, hosts, state):

@@ -1,7 +1,6 @@
-"""A small world with known truth, as rows of the tables.
+"""A small world with known truth, as rows of the tables; `known_world` says what is true in it.
 
-IR: Blocked on two large networks since 5 March (signal), open on a third; XY networks elsewhere
-open. Everything is synthetic: networks are from the documentation range of RFC 5398.
+Everything is synthetic: networks are from the range for documentation of RFC 5398.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from gatewatch.publish.reading import Reading
 BIG, MOBILE, SMALL, ABROAD = 64496, 64497, 64498, 64510
 RAW = b'{"synthetic": "record"}\n'
 RAW_SHA256 = hashlib.sha256(RAW).hexdigest()
-NEWS = SimpleNamespace(
+CHAT = SimpleNamespace(
     id="chat",
     name="Chat",
     kind="messenger",
@@ -41,7 +40,7 @@ NEWS = SimpleNamespace(
     combine="any_core",
     source="made up",
 )
-SERVICES = {"chat": NEWS}
+SERVICES = {"chat": CHAT}
 
 
 class Names:
@@ -67,6 +66,12 @@ class Names:
         return list(SERVICES.values())
 
     def datasets(self) -> list[Any]:
+        return []
+
+    def asn_of(self, address: str) -> int | None:
+        return None
+
+    def fingerprints(self) -> list[Any]:
         return []
 
 

@@ -175,3 +175,22 @@ def test_the_command_writes_the_situations(tmp_path: Path, capsys):
     main([str(tmp_path), "--situations"])
     assert (tmp_path / "truth.tsv").exists()
     assert "situations" in capsys.readouterr().err
+
+
+def test_a_second_world_is_not_mixed_into_the_first(world, capsys):
+    out, summary = world
+    with pytest.raises(SystemExit):
+        main([str(out), "--days", "1"])
+    assert "exists already" in capsys.readouterr().err
+    assert len(lines(out)) == summary.lines
+
+
+def test_a_probe_that_is_offline_is_not_lied_to(world):
+    out, _ = world
+    rows = truth(out)
+    seen = 0
+    for _, record in records(out):
+        if rows[record["measurement_uid"]]["situation"] == "offline":
+            seen += 1
+            assert all(q["failure"] for q in record["test_keys"]["queries"])
+    assert seen > 0

@@ -50,6 +50,11 @@ def text(words: str, style: str = "") -> Text:
     return Text(clean(words), style=style)
 
 
+def lines(words: Sequence[str]) -> Text:
+    """Several pieces of data, each on a line of its own."""
+    return Text("\n".join(clean(piece) for piece in words))
+
+
 def state(value: CellState | str | None) -> Text:
     """A state with its shape and its colour."""
     known = None if value is None else CellState(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import NamedTuple
 
-from gatewatch.judge.compare import Answers, compare_answers
+from gatewatch.judge.compare import Answers, Likeness, compare_answers, compare_pages
 from gatewatch.judge.control import Control, Seen
 from gatewatch.judge.day import day_of
 from gatewatch.judge.pool import NO_POOL, Pool, want
@@ -23,6 +23,8 @@ _PROVED = ("valid", "absent", "untrusted")
 """Chain states under which a handshake the probe calls good counts as authenticated. Records
 often lack the chain or its intermediates; a chain that is readable and wrong never counts."""
 
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _SILENCE = (FailureKind.TIMEOUT, FailureKind.UNREACHABLE, FailureKind.LOCAL, FailureKind.UNKNOWN,
             FailureKind.DNS_OTHER)  # fmt: skip
@@ -100,6 +102,15 @@ class Case:
             return None
         hop = self.hops[-1]
         return (hop, hop.exchange) if hop.exchange and hop.exchange.status else None
+
+    @cached_property
+    def likeness(self) -> Likeness | None:
+        """Of the final page to the control's, where there are two pages to compare."""
+        page = self.control.page
+        if self.final is None or page is None or not answered(page.status):
+            return None
+        exchange = self.final[1]
+        return None if exchange.status in REDIRECTS else compare_pages(exchange, page)
 
     @cached_property
     def authenticated(self) -> bool:
@@ -226,6 +237,11 @@ class Case:
             return "tls"
         unrecorded = exchange.encrypted and not hop.handshakes and exchange.status is None
         return "tls" if unrecorded and kind is not FailureKind.UNKNOWN else "http"
+
+
+def answered(status: int | None) -> bool:
+    """Did the server give what was asked for, or say where it is?"""
+    return status is not None and 200 <= status < 400
 
 
 def proves(hop: Hop) -> bool:

@@ -63,7 +63,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One subject in one scope. `p` is the share of decided votes that say blocked."""
+    """One subject in one scope. `p` is the probability that a vote says blocked."""
 
     schema: str = "gatewatch.check/1"
     target: str
@@ -180,7 +180,7 @@ def _check(reading: Reading, subject: Subject, scope: Scope, window: Window) -> 
         },
         window=window,
         state=standing.state,
-        p=standing.share,
+        p=standing.p,
         interval=(standing.low, standing.high),
         n=_counts(standing, by_network),
         since=since(reading, scope, window.last, filtered) if is_filtered else None,
@@ -208,7 +208,7 @@ def _network(reading: Reading, asn: int | None, standing: Standing) -> NetworkSt
         asn=asn,
         asn_name=reading.network_name(asn),
         state=standing.state,
-        p=standing.share,
+        p=standing.p,
         interval=(standing.low, standing.high),
         measurements=standing.measurements,
     )

@@ -88,7 +88,7 @@ def _cell(service: str, asn: int | None, standing: Standing) -> MatrixCell:
         service=service,
         asn=asn,
         state=standing.state,
-        p=standing.share,
+        p=standing.p,
         interval=(standing.low, standing.high),
         measurements=standing.measurements,
     )
@@ -100,7 +100,7 @@ def _row(service: str, name: str, whole: Standing, cells: list[MatrixCell]) -> S
         service=service,
         name=name,
         state=whole.state,
-        p=whole.share,
+        p=whole.p,
         interval=(whole.low, whole.high),
         networks_blocked=sum(state in FILTERED for state in known),
         networks_sufficient=sum(state is not CellState.INSUFFICIENT for state in known),

@@ -64,7 +64,7 @@ def site(reading: Reading, text: str, asked: Asked) -> Places:
             core=None,
             probe_cc=cc,
             state=standing.state,
-            p=standing.share,
+            p=standing.p,
             measurements=standing.measurements,
         )
         for (host, cc), standing in standings(
@@ -103,7 +103,7 @@ def service(reading: Reading, text: str, asked: Asked) -> Places:
             core=any(matches(host, pattern) for pattern in row.core),
             probe_cc=cc,
             state=standing.state,
-            p=standing.share,
+            p=standing.p,
             measurements=standing.measurements,
         )
         for (host, cc), standing in by_host.items()

@@ -131,7 +131,7 @@ def _sites(
                 target=host,
                 service=fact.get("service"),
                 state=standing.state,
-                p=standing.share,
+                p=standing.p,
                 interval=(standing.low, standing.high),
                 networks_blocked=sum(state in FILTERED for state in states.values()),
                 networks_sufficient=sum(s is not CellState.INSUFFICIENT for s in states.values()),

@@ -1,7 +1,7 @@
 """Where things stand above the cell: verdicts → capped votes → state and interval.
 
-One submission has one vote per target, network and day, however many measurements it sends, and
-shares it among the outcomes it saw. Measurements that name no submission count as one.
+One submission has one vote in a group, however many measurements, networks and days it claims,
+and shares it among the outcomes it saw. Measurements that name no submission count as one.
 What a sum of votes means is for `cells.states`.
 """
 
@@ -50,6 +50,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last: dt.date | None
     "First and last day with a measurement in the window."
 
+    @property
+    def p(self) -> float | None:
+        """Probability that a vote says blocked: the mean under the interval's own (Jeffreys)
+        prior, so that no finite number of votes makes it 0 or 1. None below the floor."""
+        if self.share is None:
+            return None
+        decided = sum(votes for outcome, votes in self.votes.items() if outcome != "unclear")
+        return (self.votes["blocked"] + 0.5) / (decided + 1)
+
 
 Key = tuple[Any, ...]
 
@@ -67,19 +76,16 @@ def standings(
     """
     condition, values = scope.where()
     keys = ", ".join(by)
-    shares = ", ".join(f"avg((outcome = '{o}')::int) as {o}" for o in OUTCOMES)
-    sums = ", ".join(f"sum({o}) as {o}" for o in OUTCOMES)
+    sums = ", ".join(f"coalesce(sum(vote) filter (outcome = '{o}'), 0) as {o}" for o in OUTCOMES)
     order = "order by all nulls first" if by else ""
     found = reading.rows(
-        f"""with voters as (
-  select target, service, probe_cc, probe_asn, day, report_id,
-    count(*) as measurements, {shares}
-  from verdicts where {condition} and day between $first and $last
-  group by target, service, probe_cc, probe_asn, day, report_id)
+        f"""with voted as (
+  select *, 1.0 / count(*) over (partition by {keys + "," if keys else ""} report_id) as vote
+  from verdicts where {condition} and day between $first and $last)
 select {keys + "," if keys else ""} {sums},
-  sum(measurements)::bigint as measurements, count(distinct report_id) as reports,
+  count(*) as measurements, count(distinct report_id) as reports,
   count(distinct probe_asn) as networks, min(day) as first_day, max(day) as last_day
-from voters {"group by " + keys if keys else "having count(*) > 0"} {order}""",
+from voted {"group by " + keys if keys else "having count(*) > 0"} {order}""",
         **values,
         first=window.first,
         last=window.last,

@@ -113,7 +113,8 @@ def widened(pattern: str) -> str:
 
     def endless(found: re.Match[str]) -> str:
         least, most = int(found[1]), int(found[2] or found[1])
-        if most <= REPEAT_MAX:
+        # Hyperscan takes `{0,0}` for something else than nothing.
+        if 0 < most <= REPEAT_MAX:
             return found[0]
         return "+" if least else "*"
 

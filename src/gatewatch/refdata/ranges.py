@@ -8,8 +8,8 @@ can look into them. What a value means is for the caller to say.
 from __future__ import annotations
 
 import io
-import socket
 from collections.abc import Iterable, Sequence
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,22 +101,22 @@ class AddressMap:
         """The value of each address as text; 0 for what is not an address, too."""
         found = [0] * len(addresses)
         for family, starts, values in (
-            (socket.AF_INET, self._v4_starts, self._v4_values),
-            (socket.AF_INET6, self._v6_starts, self._v6_values),
+            (AF_INET, self._v4_starts, self._v4_values),
+            (AF_INET6, self._v6_starts, self._v6_values),
         ):
             places: list[int] = []
             packed: list[bytes] = []
             for place, address in enumerate(addresses):
-                if (":" in address) != (family == socket.AF_INET6):
+                if (":" in address) != (family == AF_INET6):
                     continue
                 try:
-                    packed.append(socket.inet_pton(family, address))
+                    packed.append(inet_pton(family, address))
                 except (OSError, ValueError):
                     continue
                 places.append(place)
             if not places:
                 continue
-            kind = ">u4" if family == socket.AF_INET else "S16"
+            kind = ">u4" if family == AF_INET else "S16"
             asked = np.frombuffer(b"".join(packed), dtype=kind).astype(starts.dtype)
             steps = np.searchsorted(starts, asked, side="right") - 1
             for place, value in zip(places, values[steps].tolist(), strict=True):
@@ -172,13 +172,14 @@ def _write(starts: dict[str, NDArray[Any]], column: str, values: list[int], labe
     )
     table = pa.table({**starts, column: last})
     encodings = dict.fromkeys(starts, "DELTA_BINARY_PACKED")
+    by_dictionary: Any = [column] if labels else False  # a list of columns, or none at all
     sink = io.BytesIO()
     pq.write_table(
         table,
         sink,
         compression="zstd",
         compression_level=19,
-        use_dictionary=[column] if labels else False,
+        use_dictionary=by_dictionary,
         column_encoding=encodings,
         # One page a column: with several, each begins its dictionary and window anew.
         row_group_size=1 << 22,

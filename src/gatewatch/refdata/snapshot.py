@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,6 +118,9 @@ class RefData:
         canonical = canonical_host(address)
         if canonical is None:
             return None
+        if canonical.startswith("::ffff:"):
+            # A filtering resolver's answer to an AAAA question: its IPv4 address, mapped.
+            canonical = str(IPv6Address(canonical).ipv4_mapped or canonical)
         exact, prefixes = self._answers
         found = exact.get(canonical)
         if found is None:
@@ -155,7 +159,7 @@ class RefData:
     # Targets
 
     def target_of(self, given: str) -> Target | None:
-        """The canonical names of a URL, a bare host, or host and port; None when it is none.
+        """The canonical names of a URL, or of a host with or without port and path; else None.
 
         >>> load().target_of("http://WWW.BBC.co.uk:80/persian")
         Target(url='http://www.bbc.co.uk:80/persian', host='www.bbc.co.uk', domain='bbc.co.uk', \
@@ -280,7 +284,8 @@ service='bbc')
                 return None
             url, host = named
         else:
-            found = canonical_host(given) or _host_before_port(given)
+            bare = given.partition("/")[0]  # old inputs name pages without their scheme
+            found = canonical_host(bare) or _host_before_port(bare)
             if found is None:
                 return None
             host = found

@@ -123,17 +123,27 @@ def installed(directory: Path) -> dict[str, list[Snapshot]]:
         DamagedData: when a pointer or a manifest cannot be followed.
     """
     found: dict[str, list[Snapshot]] = {}
-    if not directory.is_dir():
-        return found
     for pointer in sorted(directory.glob(f"*/{POINTER}")):
-        home = pointer.parent
-        chosen = pointer.read_text(encoding="utf-8", errors="replace").strip()
-        if not chosen or "/" in chosen or not (home / chosen / MANIFEST).is_file():
-            raise DamagedData(pointer, got=repr(chosen[:80]), want="the name of a snapshot here")
-        history = [_installed_one(path.parent) for path in home.glob(f"[!.]*/{MANIFEST}")]
-        history.sort(key=lambda one: (one.directory.name == chosen, one.dataset.date))
-        found[home.name] = history
+        found[pointer.parent.name] = history_of(directory, pointer.parent.name)
     return found
+
+
+def history_of(directory: Path, name: str) -> list[Snapshot]:
+    """Every snapshot of one dataset, oldest first; the last is in force.
+
+    Raises:
+        DamagedData: when its pointer or a manifest cannot be followed.
+    """
+    home = directory / name
+    pointer = home / POINTER
+    if not pointer.is_file():
+        return []
+    chosen = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if not chosen or "/" in chosen or not (home / chosen / MANIFEST).is_file():
+        raise DamagedData(pointer, got=repr(chosen[:80]), want="the name of a snapshot here")
+    history = [_installed_one(path.parent) for path in home.glob(f"[!.]*/{MANIFEST}")]
+    history.sort(key=lambda one: (one.directory.name == chosen, one.dataset.date))
+    return history
 
 
 def install(directory: Path, entry: Entry, contents: dict[str, bytes]) -> Snapshot:

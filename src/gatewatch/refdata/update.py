@@ -7,6 +7,7 @@ known.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -21,12 +22,13 @@ from gatewatch.refdata.nouns import Dataset
 from gatewatch.refdata.recipes import RECIPES, Made
 from gatewatch.refdata.store import (
     EMBEDDED,
+    DamagedData,
     Entry,
     Snapshot,
     digest_of,
     embedded,
+    history_of,
     install,
-    installed,
     only_writer,
 )
 from gatewatch.refdata.suffixes import bundled
@@ -112,10 +114,9 @@ def update(
             if name not in wanted:
                 continue
             source = msgspec.structs.replace(configured[name], address=addresses[name])
-            old: Snapshot | None = None
+            old = _sound(directory, name)
             progress(f"{name}: fetching {source.address}")
             try:
-                old = in_force(directory, name)
                 result = _update_one(directory, name, source, old, fetch, now.date())
             except GatewatchError as error:
                 result = _result(name, "failed", str(error), old, old, [])
@@ -126,10 +127,22 @@ def update(
 
 def in_force(directory: Path, name: str) -> Snapshot | None:
     """The snapshot of a dataset that holds now: the one installed, else the one in the package."""
-    history = installed(directory).get(name)
+    history = history_of(directory, name)
     if history:
         return history[-1]
     return bundled() if name == "suffixes" else embedded().get(name)
+
+
+def _sound(directory: Path, name: str) -> Snapshot | None:
+    """What is in force, if its files are whole; None otherwise, so that it is fetched anew."""
+    try:
+        snapshot = in_force(directory, name)
+        if snapshot is not None:
+            for file in snapshot.files:
+                snapshot.read(file)
+    except DamagedData:
+        return None
+    return snapshot
 
 
 def _update_one(
@@ -176,8 +189,6 @@ def _fault_of(made: Made, source: Source, old: Snapshot | None) -> str | None:
 
 
 def _differs(made: Made, old: Snapshot | None) -> bool:
-    import hashlib
-
     if old is None:
         return True
     # The files in the package lie in a folder of the dataset's name; those installed do not.

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gatewatch.model.errors import GatewatchError
 from gatewatch.simulate import situations
 
 
@@ -40,13 +41,16 @@ def main(arguments: list[str] | None = None) -> None:
         return
     from gatewatch.simulate.world import PER_DAY, write_world
 
-    summary = write_world(
-        args.out,
-        seed=args.seed,
-        days=args.days,
-        measurements_per_day=round(PER_DAY * args.scale),
-        now=args.until if args.until.tzinfo else args.until.replace(tzinfo=UTC),
-    )
+    try:
+        summary = write_world(
+            args.out,
+            seed=args.seed,
+            days=args.days,
+            measurements_per_day=round(PER_DAY * args.scale),
+            now=args.until if args.until.tzinfo else args.until.replace(tzinfo=UTC),
+        )
+    except GatewatchError as error:
+        parser.exit(1, f"{error}\n")
     print(summary.sentence(), file=sys.stderr)
 
 

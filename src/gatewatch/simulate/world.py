@@ -20,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from random import Random
 
+from gatewatch.model.errors import GatewatchError
 from gatewatch.simulate import legacy, probe
 from gatewatch.simulate.atlas import CENSORS, SITES, Site
 from gatewatch.simulate.oddities import HOSTILE_SHARE, Oddities
@@ -73,7 +74,12 @@ def write_world(
     Args:
         measurements_per_day: defaults to `PER_DAY`.
         now: with a time zone; the period ends at the midnight (UTC) before it.
+
+    Raises:
+        GatewatchError: a world is there already; two of them in one place would have one truth.
     """
+    if (out / "raw").exists():
+        raise GatewatchError(f"{out / 'raw'} exists already; a world wants a directory of its own")
     end = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = end - timedelta(days=days)
     per_day = PER_DAY if measurements_per_day is None else measurements_per_day

@@ -38,7 +38,7 @@ class Glass:
         self.pages.append((body, headers))
         data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
         text = "" if data is None else data.decode("utf-8", "replace")
-        found = [id for id in FINGERPRINTS if f"[{id}]" in text]
+        found = [name for name in FINGERPRINTS if f"[{name}]" in text]
         return Page(None, None if data is None else len(data), None, found)
 
 

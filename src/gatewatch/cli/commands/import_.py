@@ -46,9 +46,12 @@ def import_(
             store, inputs, session.refdata, stdin=stdin, workers=workers, progress=tell
         )
     show_summary(session, summary)
+    for problem in summary.unreadable:
+        session.say(f"not read: {problem}")
     if summary.set_aside:
         session.say(
             f"{summary.set_aside:,} records could not be read and were set aside; see "
             "gatewatch query 'select field, got, want, count(*) from set_aside group by all'"
         )
+    if summary.set_aside or summary.unreadable:
         raise Ended(ExitCode.PARTIAL)

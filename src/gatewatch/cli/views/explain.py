@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from gatewatch.cli.human import grid, heading, table_of, text
+from gatewatch.cli.human import grid, heading, lines, table_of, text
 from gatewatch.cli.session import Session
 from gatewatch.cli.sheet import sheet_of
 from gatewatch.publish.explain import CellExplanation, Explanation, WhereBytes
@@ -76,8 +76,8 @@ def _one(it: Explanation) -> Iterable[RenderableType]:
                 (
                     s.layer,
                     s.what,
-                    "\n".join(s.probe) or "no attempt",
-                    "\n".join(s.control) or "no attempt",
+                    lines(s.probe or ["no attempt"]),
+                    lines(s.control or ["no attempt"]),
                 )
                 for s in it.seen
             ],

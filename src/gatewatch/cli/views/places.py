@@ -34,7 +34,7 @@ def _view(places: Places) -> Iterable[RenderableType]:
     elif places.service is not None:
         yield text(f"part of the service {places.service}")
     yield heading("Countries")
-    columns = ["country", "state", "blocked share", ">networks", "since", "how", ">measurements"]
+    columns = ["country", "state", "P(blocked)", ">networks", "since", "how", ">measurements"]
     yield grid(columns, [_country(check) for check in places.countries])
     if places.parts:
         yield heading("Hosts" if places.rule else "Other hosts of the domain")

@@ -70,7 +70,7 @@ def _view(profile: Profile) -> Iterable[RenderableType]:
     yield from _matrix(profile)
     yield heading("Filtered sites")
     if profile.sites:
-        columns = ["site", "state", "blocked share", ">networks", "since", "how"]
+        columns = ["site", "state", "P(blocked)", ">networks", "since", "how"]
         yield grid(columns, [_site(site) for site in profile.sites])
     else:
         yield text("none of the sites with enough evidence")

@@ -13,9 +13,10 @@ def show_summary(session: Session, summary: msgspec.Struct) -> None:
     """One row; for people, the same numbers by name."""
     facts = msgspec.structs.asdict(summary)
     sheet = Sheet(list(facts), [tuple(facts.values())])
-    said = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in facts.items())
+    counts = {name: value for name, value in facts.items() if isinstance(value, int | float)}
+    said = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in counts.items())
     session.show(sheet, document=summary, view=lambda: [text(said)])
 
 
-def _number(value: object) -> str:
+def _number(value: float) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

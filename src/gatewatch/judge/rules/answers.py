@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from gatewatch.judge.case import Case, Hop, authentic
+from gatewatch.judge.case import REDIRECTS, Case, Hop, authentic
 from gatewatch.judge.compare import Answers, compare_pages
 from gatewatch.judge.control import Seen
 from gatewatch.judge.rules.row import Fired, Rule
@@ -151,7 +151,7 @@ def _leads_astray(case: Case) -> Fired | None:
         return None
     if scopes.keys() & {"nat", "isp", "prod", "vbw"}:
         return Fired(f"{words}serves a block page", "dns.injection.blockpage")
-    redirected = hop.exchange.status in (301, 302, 303, 307, 308)
+    redirected = hop.exchange.status in REDIRECTS
     if not redirected and compare_pages(hop.exchange, case.control.page).score <= -1.5:
         return Fired(f"{words}serves another page", "dns.injection")
     return None

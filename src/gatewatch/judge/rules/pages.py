@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from gatewatch.judge.case import Case, Hop, proves
-from gatewatch.judge.compare import Likeness, compare_pages, shared_identity
+from gatewatch.judge.case import REDIRECTS, Case, Hop, answered, proves
+from gatewatch.judge.compare import shared_identity
 from gatewatch.judge.rules.row import Fired, Rule
 from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.model.records import Exchange
 from gatewatch.model.target import endpoint_of, is_address, redirect_target
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK_SCOPES = ("nat", "isp", "prod")
 _ALIKE, _LIKE, _UNLIKE = 2.0, 0.75, -1.5
 "Our choices on the scale of `compare.compare_pages`."
@@ -28,26 +27,14 @@ def _final(case: Case) -> Exchange | None:
     return case.final[1] if case.final else None
 
 
-def _answered(status: int | None) -> bool:
-    return status is not None and 200 <= status < 400
-
-
-def _likeness(case: Case) -> Likeness | None:
-    """Of the final page to the control's, where there are two pages to compare."""
-    final, page = _final(case), case.control.page
-    if final is None or page is None or final.status in _REDIRECTS or not _answered(page.status):
-        return None
-    return compare_pages(final, page)
-
-
 # -- over an authenticated path --------------------------------------------------------------
 
 
 def _authenticated(case: Case) -> Fired | None:
     final = _final(case)
-    if final is None or not case.authenticated or not _answered(final.status):
+    if final is None or not case.authenticated or not answered(final.status):
         return None
-    if "server" in case.scopes(final) or (final.status in _REDIRECTS and not final.location):
+    if "server" in case.scopes(final) or (final.status in REDIRECTS and not final.location):
         return None
     return Fired(f"status {final.status} over TLS, authenticated as {_host(final)}")
 
@@ -59,7 +46,7 @@ def _authenticated_refusal(case: Case) -> Fired | None:
     signed = case.scopes(final).get("server")
     if signed:
         return Fired(f"{_host(final)} itself refuses: {signed}, over TLS")
-    if _answered(final.status) or (page is not None and page.status == final.status):
+    if answered(final.status) or (page is not None and page.status == final.status):
         return None
     theirs = f"the control gets {page.status}" if page else "no control to compare"
     return Fired(f"{_host(final)} itself answers {final.status} over TLS; {theirs}")
@@ -95,7 +82,7 @@ def _reached_tls(case: Case) -> Fired | None:
 def _encrypted_unproved(case: Case) -> Fired | None:
     """Old probes record no handshake, and some checked no certificate."""
     final = _final(case)
-    if final is None or case.authenticated or not final.encrypted or not _answered(final.status):
+    if final is None or case.authenticated or not final.encrypted or not answered(final.status):
         return None
     if (case.final and case.final[0].handshakes) or not _encrypted_throughout(case):
         return None
@@ -111,10 +98,10 @@ def _encrypted_throughout(case: Case) -> bool:
 
 def _matches(least: float, most: float):
     def condition(case: Case) -> Fired | None:
-        likeness, final = _likeness(case), _final(case)
+        likeness, final = case.likeness, _final(case)
         if likeness is None or final is None or not least <= likeness.score < most:
             return None
-        if not _answered(final.status) or _known_block(case, final):
+        if not answered(final.status) or _known_block(case, final):
             return None
         if case.scopes(final).keys() & {"vbw", "portal", "inst", "server"}:
             return None
@@ -125,8 +112,8 @@ def _matches(least: float, most: float):
 
 def _plain_page_on_proved_address(case: Case) -> Fired | None:
     """Too little to compare (cut, empty), nothing against it, and the address is the site's."""
-    likeness, final = _likeness(case), _final(case)
-    if likeness is None or final is None or final.fingerprints or not _answered(final.status):
+    likeness, final = case.likeness, _final(case)
+    if likeness is None or final is None or final.fingerprints or not answered(final.status):
         return None
     short_of_features = not final.title and (not final.body_complete or not final.body_length)
     if likeness.score >= _LIKE or likeness.score < 0 or not short_of_features:
@@ -183,7 +170,7 @@ def _redirected_to_block_page(case: Case) -> Fired | None:
     if not blocked:
         return None
     before = next((e for h, e in altered if h.depth == blocked[0].depth - 1), None)
-    if before is None or before.encrypted or before.status not in _REDIRECTS:
+    if before is None or before.encrypted or before.status not in REDIRECTS:
         return None
     if case.domain(before.url) == case.domain(blocked[0].url):
         return None
@@ -207,7 +194,7 @@ def _block_wording(compared: bool):
         scopes = case.scopes(final)
         if "vbw" not in scopes or scopes.keys() & {"fp", "server"} or _known_block(case, final):
             return None
-        likeness = _likeness(case)
+        likeness = case.likeness
         if likeness is not None and likeness.score > _UNLIKE and shared(case):
             return None
         if (likeness is not None) is not compared:
@@ -221,7 +208,7 @@ def _block_wording(compared: bool):
 
 
 def _differs(case: Case) -> Fired | None:
-    likeness, final = _likeness(case), _final(case)
+    likeness, final = case.likeness, _final(case)
     if likeness is None or final is None or case.authenticated or likeness.score >= _LIKE:
         return None
     if case.scopes(final).keys() & {"vbw", "server", "inst", "portal"} or _known_block(case, final):
@@ -241,11 +228,11 @@ def _refusal(case: Case) -> Fired | None:
     if final is None or case.authenticated:
         return None
     scopes = case.scopes(final)
-    if _known_block(case, final) or final.status in _REDIRECTS:
+    if _known_block(case, final) or final.status in REDIRECTS:
         return None
     if "server" in scopes:
         return Fired(f"{_host(final)} answers {final.status}, signed {scopes['server']}")
-    if page is None or not _answered(page.status) or final.status not in _REFUSALS:
+    if page is None or not answered(page.status) or final.status not in _REFUSALS:
         return None
     names = shared(case)
     if not names:
@@ -266,7 +253,7 @@ def _unfollowed(same_site: bool):
 
     def condition(case: Case) -> Fired | None:
         final = _final(case)
-        if final is None or case.authenticated or final.status not in _REDIRECTS:
+        if final is None or case.authenticated or final.status not in REDIRECTS:
             return None
         if _known_block(case, final) or not final.location:
             return None
@@ -322,9 +309,9 @@ def _shown(url: str) -> str:
 def _control_refused(case: Case) -> Fired | None:
     """The control was refused and the probe got a page: nothing to hold it against."""
     final, page = _final(case), case.control.page
-    if final is None or page is None or case.authenticated or _answered(page.status):
+    if final is None or page is None or case.authenticated or answered(page.status):
         return None
-    if not _answered(final.status) or final.fingerprints:
+    if not answered(final.status) or final.fingerprints:
         return None
     return Fired(f"status {final.status} here, {page.status} for the control")
 

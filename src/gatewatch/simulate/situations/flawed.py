@@ -116,6 +116,7 @@ OLD = (
         network(isp_names={NAME: NXDOMAIN}, control_failure=NO_HELPER),
         "0.4",
         "unclear",
+        "dns.nxdomain",
     ),
     _old(
         "v04_site_down",

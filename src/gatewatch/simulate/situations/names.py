@@ -196,7 +196,7 @@ def _no_helper(
     name: str,
     words: str,
     outcomes: tuple[str, ...],
-    mechanism: str | None,
+    mechanism: str,
     *,
     doh: bool = True,
     url: str = HTTPS,
@@ -208,7 +208,7 @@ def _no_helper(
         url=url,
         net=network(control_failure=NO_HELPER, **rest),
         outcomes=outcomes,
-        mechanisms=(mechanism,) if mechanism else (),
+        mechanisms=(mechanism,),
         doh=doh,
     )
 
@@ -232,7 +232,7 @@ WITHOUT_HELPER = (
         "nxdomain_nothing_else",
         "All questions in clear are denied, and nobody was asked over HTTPS.",
         ("unclear",),
-        None,
+        "dns.nxdomain",
         cleartext_names={NAME: NXDOMAIN},
         doh=False,
     ),

@@ -174,6 +174,7 @@ FILTERED = (
             blocked_connects={EXAMPLE_COM: "generic_timeout_error"},
         ),
         outcomes=("unclear",),
+        mechanisms=("tcp.timeout",),
     ),
     Situation(
         name="secure_twin_filtered",

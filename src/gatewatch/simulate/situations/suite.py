@@ -293,8 +293,8 @@ NOT_FILTERED = (
             pages={"httpbin.com": pages.redirect(_HTTPS)},
             probe_pages={"httpbin.com": pages.redirect("https://")},
         ),
-        outcomes=("server_side", "unclear", "down"),
-        mechanisms=(),
+        outcomes=("server_side", "unclear"),
+        mechanisms=("http",),
     ),
     *twice(
         Situation(
