@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.archive.rows import aside, connect, measurement, tables
 
 from gatewatch.archive.store import Store
 from gatewatch.model.errors import GatewatchError
 from gatewatch.model.tables import TABLES
+from tests.archive.rows import aside, connect, measurement, tables
 
 KEYS = [f"k{number}" for number in range(6)]
 

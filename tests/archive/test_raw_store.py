@@ -11,11 +11,11 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from tests.archive.rows import aside, connect, measurement, tables
 
 from gatewatch.archive.store import Store
 from gatewatch.model.errors import GatewatchError, NotFound
 from gatewatch.model.tables import TABLES
+from tests.archive.rows import aside, connect, measurement, tables
 
 
 @pytest.fixture

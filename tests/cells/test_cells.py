@@ -15,7 +15,7 @@ from tests.cells.build import DAY, cell_of, cells_of, reports, verdict
 
 SUSPECT = {CellState.BLOCKED, CellState.LIKELY_BLOCKED, CellState.IMPAIRED}
 quick = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # a counterexample is small already; shrinking is slow
     suppress_health_check=[HealthCheck.too_slow],

@@ -55,10 +55,11 @@ def test_a_live_stream_is_judged_line_by_line_and_an_interrupt_is_130():
     assert process.stdout
     assert process.stderr
     try:
-        process.stdin.write(b"[1]\n")
+        line = b'["not a measurement", "' + b"x" * 1000 + b'"]'
+        process.stdin.write(line + b"\n")
         process.stdin.flush()
         first = json.loads(process.stdout.readline())
-        assert first["source"] == {"file": "-", "line": 1, "offset": 0, "length": 3}
+        assert first["source"] == {"file": "-", "line": 1, "offset": 0, "length": len(line)}
         assert set(first["error"]) == {"where", "field", "got", "want"}
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)

@@ -432,7 +432,9 @@ _CASES: tuple[RuleCase, ...] = (
     RuleCase(
         "http.portal",
         observed(plain_path(fingerprints=["hotel"]), control()),
-        observed(plain_path(fingerprints=["hotel", "nat.any"]), control()),
+        observed(
+            plain_path(fingerprints=["hotel", "nat.any"], title="Denied", length=300), control()
+        ),
     ),
 )  # fmt: skip
 

@@ -106,8 +106,9 @@ def test_a_header_of_its_own_is():
 
 
 def test_a_control_is_asked_by_address_and_port():
-    found = Control(observed(connect(HERE, 443, vantage="control"),
-                             connect(HERE, 80, "connection_refused", vantage="control")))  # fmt: skip
+    works = connect(HERE, 443, vantage="control")
+    fails = connect(HERE, 80, "connection_refused", vantage="control")
+    found = Control(observed(works, fails))
     assert found.connects([connect(HERE, 443)]) is Seen.REACHES
     assert found.connects([connect(HERE, 80)]) is Seen.FAILS
     assert found.connects([connect(HERE, 8080)]) is Seen.NONE
@@ -127,8 +128,10 @@ def test_a_handshake_over_quic_says_nothing_of_tcp():
 
 
 def test_of_several_endpoints_one_reached_is_reached():
-    both = [connect(HERE, vantage="control"), connect(TWIN, failure="eof_error", vantage="control")]
-    assert Control(observed(both)).connects([connect(TWIN), connect(HERE)]) is Seen.REACHES
+    works = connect(HERE, vantage="control")
+    fails = connect(TWIN, failure="eof_error", vantage="control")
+    found = Control(observed(works, fails))
+    assert found.connects([connect(TWIN), connect(HERE)]) is Seen.REACHES
 
 
 @pytest.mark.parametrize(

@@ -298,3 +298,13 @@ def test_a_day_is_the_probes_unless_its_clock_cannot_be_right(measured, received
 def test_no_clock_is_too_wrong_to_be_read(extreme: datetime):
     assert day_of(measurement(measured_at=extreme)) == date(2024, 5, 6)
     assert day_of(measurement(received_at=extreme)) is not None
+
+
+def test_a_page_that_is_the_controls_in_every_feature_is_no_block_page():
+    """The site of the filtering committee itself, or a report that quotes its page: the control,
+    abroad, gets the very same title, length and headers."""
+    own = ["server: nginx", "x-site-node: a7", "content-type: text/html"]
+    seen = observed(
+        plain_path(fingerprints=["nat.ir"], headers=own), control(page=exchange(HTTP, headers=own))
+    )
+    assert verdict(seen).outcome != BLOCKED

@@ -1,4 +1,4 @@
-"""The counting: verdict rows in, counts per cell out, on any engine narwhals speaks to."""
+"""The counting: verdict rows in, counts per cell out, on any lazy engine narwhals speaks to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ KEYS = ["target", "domain", "service", "probe_cc", "probe_asn", "resolver_asn", 
 """What makes a cell. Domain and service follow from the target and are carried along."""
 
 OUTCOMES = [outcome.value for outcome in Outcome]
+DECIDED = [outcome for outcome in OUTCOMES if outcome != Outcome.UNCLEAR]
 
 
 def counts(verdicts: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -22,7 +23,8 @@ def counts(verdicts: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 
     Returns:
         KEYS, `measurements`, `reports`, a count for each outcome, and `vote_<outcome>`: votes
-        after each report's measurements are shared out over one vote. Measurements without a
+        after each report's decided measurements are shared out over one vote; a report that
+        decided nothing has its vote among `unclear`. Measurements without a
         target are in no cell.
     """
     per_report = (
@@ -32,7 +34,23 @@ def counts(verdicts: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
             nw.len().alias("n"),
             *[(nw.col("outcome") == o).cast(nw.Int64).sum().alias(o) for o in OUTCOMES],
         )
-        .with_columns(*[(nw.col(o) / nw.col("n")).alias(f"vote_{o}") for o in OUTCOMES])
+        .with_columns(
+            # What is unclear neither fills a submission's vote nor thins it.
+            (nw.col("n") - nw.col("unclear")).alias("decided"),
+        )
+        .with_columns(
+            *[
+                nw.when(nw.col("decided") > 0)
+                .then(nw.col(o) / nw.col("decided"))
+                .otherwise(nw.lit(0.0))
+                .alias(f"vote_{o}")
+                for o in DECIDED
+            ],
+            nw.when(nw.col("decided") > 0)
+            .then(nw.lit(0.0))
+            .otherwise(nw.lit(1.0))
+            .alias("vote_unclear"),
+        )
     )
     return per_report.group_by(*KEYS).agg(
         nw.col("n").sum().cast(nw.Int64).alias("measurements"),

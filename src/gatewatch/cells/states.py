@@ -111,5 +111,6 @@ def _jeffreys(hits: Floats, trials: Floats) -> tuple[Floats, Floats]:
     misses = np.maximum(trials - hits, 0.0)
     low = betaincinv(hits + 0.5, misses + 0.5, tail)
     high = betaincinv(hits + 0.5, misses + 0.5, 1 - tail)
-    low = np.where(hits <= 0, 0.0, low)
-    return low, np.where(misses <= 0, 1.0, high)
+    # With next to no hits, or misses, the interval by itself would leave the share outside.
+    share = hits / np.maximum(trials, 1e-300)
+    return np.minimum(low, share), np.maximum(high, share)

@@ -17,10 +17,9 @@ _UNSAFE = (
 )
 _TEXT = re.compile(f"[{_UNSAFE}]")
 _FIELD = re.compile(rf"[{_UNSAFE}\\]")
-_JSON = re.compile(
-    "[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
+_JSON = re.compile(f"(?![\x00-\x1f])[{_UNSAFE}]")
+"JSON has escaped C0 already, and breaks its lines with them."
+
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r", "\\": r"\\"}
 
 
@@ -29,13 +28,9 @@ def _escape(found: re.Match[str]) -> str:
     code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def clean(text: str) -> str:

@@ -70,7 +70,7 @@ class ChainReader:
                 end = leaf.not_valid_after_utc
                 self_issued = leaf.issuer == leaf.subject
                 named = host is None or _names(leaf, host)
-        except (ValueError, TypeError, x509.UnsupportedGeneralNameType):
+        except _unreadable():
             return Chain("unreadable", leaf_hash, None)
         when = at.replace(tzinfo=UTC) if at else start + (end - start) / 2
         if self_issued:
@@ -89,13 +89,26 @@ class ChainReader:
         from cryptography import x509
         from cryptography.x509.verification import PolicyBuilder, VerificationError
 
-        subject = x509.IPAddress(ip_address(host)) if is_address(host) else x509.DNSName(host)
-        verifier = PolicyBuilder().store(self._store).time(when).build_server_verifier(subject)
         try:
-            verifier.verify(certificates[0], certificates[1:])
-        except (VerificationError, ValueError, x509.UnsupportedGeneralNameType):
+            subject = x509.IPAddress(ip_address(host)) if is_address(host) else x509.DNSName(host)
+            policy = PolicyBuilder().store(self._store).time(when)
+            policy.build_server_verifier(subject).verify(certificates[0], certificates[1:])
+        except (VerificationError, *_unreadable()):
             return False
         return True
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What the library raises on names and certificates that break their standards."""
+    from cryptography import x509
+
+    return (
+        ValueError,
+        TypeError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def _names(leaf, host: str) -> bool:

@@ -1,7 +1,8 @@
 """Where things stand above the cell: verdicts → capped votes → state and interval.
 
 One submission has one vote in a group, however many measurements, networks and days it claims,
-and shares it among the outcomes it saw. Measurements that name no submission count as one.
+and shares it among the outcomes it saw; what is unclear neither fills that vote nor thins it.
+Measurements that name no submission count as one.
 What a sum of votes means is for `cells.states`.
 """
 
@@ -80,8 +81,11 @@ def standings(
     order = "order by all nulls first" if by else ""
     found = reading.rows(
         f"""with voted as (
-  select *, 1.0 / count(*) over (partition by {keys + "," if keys else ""} report_id) as vote
-  from verdicts where {condition} and day between $first and $last)
+  select *, count(*) filter (outcome <> 'unclear') over submission as decided,
+    case when decided = 0 then 1.0 / count(*) over submission
+      when outcome = 'unclear' then 0 else 1.0 / decided end as vote
+  from verdicts where {condition} and day between $first and $last
+  window submission as (partition by {keys + "," if keys else ""} report_id))
 select {keys + "," if keys else ""} {sums},
   count(*) as measurements, count(distinct report_id) as reports,
   count(distinct probe_asn) as networks, min(day) as first_day, max(day) as last_day

@@ -88,7 +88,7 @@ IRAN = bare(
 )
 IRAN_PAGE = html(
     "<html><head><title>peyvandha</title></head><body>"
-    '<a href="http://peyvandha.ir/1-2.htm">peyvandha.ir/1-2.htm</a></body></html>',
+    '<iframe src="http://peyvandha.ir/1-2.htm" width="100%"></iframe></body></html>',
     status=403,
 )
 KOREA = redirect("http://www.warning.or.kr")

@@ -63,6 +63,11 @@ class _Reader:
         self.when = measurement.received_at or measurement.measured_at
         self.late = self._late_answers()
         self.asn_given: dict[str, int] = {}
+        self.endpoint_of_transaction = {
+            entry.integer("transaction_id"): _address(entry.text("ip"))
+            for entry in self.keys.objects("tcp_connect")
+            if entry.integer("transaction_id")
+        }
         requests = self.keys.objects("requests")
         self.exchanges = self._exchanges(requests)
         self.hop_of_host: dict[str, int] = {}
@@ -185,6 +190,7 @@ class _Reader:
         url = request.text("url") or self.m.input or ""
         endpoint = endpoint_of(url)
         address, port = _split(entry.text("address"))
+        address = address or self.endpoint_of_transaction.get(entry.integer("transaction_id"))
         status = _status(response, "code")
         headers = _headers(response)
         answered = status is not None

@@ -68,6 +68,8 @@ def _published_forgery(case: Case) -> Fired | None:
                 continue
             if ip_address(address).is_loopback or ip_address(address).is_unspecified:
                 continue  # forged here and there, and honest for many a parked name
+            if known.countries and case.measurement.probe_cc not in known.countries:
+                continue
             if any(authentic(o) and o.address == address for o in (*hop.handshakes, *hop.twins)):
                 continue
             if case.refdata.is_bogon(address):

@@ -70,6 +70,8 @@ def _reached_tls(case: Case) -> Fired | None:
     """No request was made on the path itself; the handshake shows that it leads there."""
     if case.obstacle is not None or case.final is not None or len(case.hops) != 1:
         return None
+    if any(flaw.startswith("test_keys.requests") for flaw in case.measurement.flaws):
+        return None  # a request we could not read is not a request that was not made
     hop = case.hops[0]
     if hop.exchange is not None or not any(
         o.failure is None and o.chain_state in ("valid", "absent", "untrusted")
@@ -124,10 +126,17 @@ def _plain_page_on_proved_address(case: Case) -> Fired | None:
     return Fired("nothing in the answer differs, and its address proves the name on port 443")
 
 
+def _asked(case: Case) -> str:
+    return case.measurement.input or ""
+
+
 def _known_block(case: Case, exchange: Exchange) -> str | None:
-    """A block-page fingerprint that nothing disproves."""
+    """A block-page fingerprint that nothing disproves: not another fingerprint, and not the
+    control, who gets the same page where the site itself shows or quotes one."""
     scopes = case.scopes(exchange)
-    if "fp" in scopes:
+    at_home = exchange is _final(case) and case.domain(exchange.url) == case.domain(_asked(case))
+    everybodys = case.likeness is not None and case.likeness.score >= _ALIKE
+    if "fp" in scopes or (at_home and everybodys):
         return None
     return next((scopes[s] for s in _BLOCK_SCOPES if s in scopes), None)
 
@@ -154,7 +163,7 @@ def _block_page(at_home: bool, product: bool = False):
                 continue
             known = case.refdata.fingerprint(name)
             home = not known.countries or case.measurement.probe_cc in known.countries
-            if home is not at_home or (known.scope == "prod") is not product:
+            if home is not at_home or (at_home and (known.scope == "prod") is not product):
                 continue
             how = "http.redirect" if known.location == "header.location" else "http.blockpage"
             return Fired(f"{_host(exchange)} answers with a known block page: {name}", how)
@@ -344,7 +353,7 @@ RULES = (
     Rule("http.block_page.product", "http", "own", Outcome.BLOCKED, 4.5,
          "a block page of a filtering product",
          _block_page(at_home=True, product=True)),
-    Rule("http.block_page.elsewhere", "http", "own", Outcome.BLOCKED, 3.0,
+    Rule("http.block_page.elsewhere", "http", "own", Outcome.BLOCKED, 2.0,
          "a known block page of another country", _block_page(at_home=False)),
     Rule("http.block_page.redirect", "http", "own", Outcome.BLOCKED, 0.5,
          "a redirect in clear to a known block page", _redirected_to_block_page),

@@ -34,7 +34,7 @@ def _offline(case: Case) -> Fired | None:
         return Fired(f"the helper was out of reach too: {case.measurement.control_failure}")
     attempts = [*case.observed.lookups, *case.observed.connects]
     mine = [o for o in attempts if o.vantage == "probe"]
-    if any(kind_of(o.failure) not in _OFFLINE for o in mine):
+    if not mine or any(kind_of(o.failure) not in _OFFLINE for o in mine):
         return None
     return Fired("no resolver, no address and no helper answered")
 
