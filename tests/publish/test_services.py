@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def standing(state: CellState) -> Standing:
     )
 
 
-def service(combine: str) -> SimpleNamespace:
+def service(combine: str) -> Any:
     return SimpleNamespace(
         id="s", name="S", core=["a.org", ".b.org"], other=["c.org"], combine=combine
     )

@@ -191,16 +191,22 @@ class Session:
             yield file
 
     def print(self, made: Iterable[RenderableType]) -> None:
-        """Words and tables for people, to -o or standard output."""
-        if self.output is None:
-            console = self._console(sys.stdout)
-            for renderable in made:
-                console.print(renderable)
-            return
-        with replacing(self.output) as part, part.open("w", encoding="utf-8") as file:
+        """Words and tables for people, to -o or standard output.
+
+        Lines of words are left to the terminal to wrap, so that a path or a command can be copied.
+        """
+        from rich.text import Text
+
+        def put(file: Any) -> None:
             console = self._console(file)
             for renderable in made:
-                console.print(renderable)
+                console.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+        if self.output is None:
+            put(sys.stdout)
+            return
+        with replacing(self.output) as part, part.open("w", encoding="utf-8") as file:
+            put(file)
 
     def _console(self, file: Any) -> Console:
         from gatewatch.cli.human import console

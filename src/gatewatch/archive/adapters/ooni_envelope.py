@@ -76,8 +76,8 @@ def decode(raw: RawRecord) -> tuple[Envelope, list[str]]:
     try:
         loose = json.loads(raw.data.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        got = raw.data[:80].decode("utf-8", "replace")
-        raise MalformedRecord(where, "record", got=got, want=f"one JSON object ({error})") from None
+        got = f"{error}: {raw.data[:80].decode('utf-8', 'replace')}"
+        raise MalformedRecord(where, "record", got=got, want="one JSON object") from None
     if not isinstance(loose, dict):
         raise MalformedRecord(where, "record", got=type(loose).__name__, want="a JSON object")
     keys = loose.get("test_keys")
