@@ -55,7 +55,8 @@ def test_a_live_stream_is_judged_line_by_line_and_an_interrupt_is_130():
     assert process.stdout
     assert process.stderr
     try:
-        line = b'["not a measurement", "' + b"x" * 1000 + b'"]'
+        # Longer than what is looked at first to tell what kind of stream it is.
+        line = b'["not a measurement", "' + b"x" * 8000 + b'"]'
         process.stdin.write(line + b"\n")
         process.stdin.flush()
         first = json.loads(process.stdout.readline())
