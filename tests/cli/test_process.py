@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Timer
 
 import pytest
 
@@ -54,9 +55,11 @@ def test_a_live_stream_is_judged_line_by_line_and_an_interrupt_is_130():
     assert process.stdin
     assert process.stdout
     assert process.stderr
+    watchdog = Timer(60, process.kill)
+    watchdog.start()
     try:
         # Longer than what is looked at first to tell what kind of stream it is.
-        line = b'["not a measurement", "' + b"x" * 8000 + b'"]'
+        line = b'{"x": "' + b"x" * 8000 + b'"}'
         process.stdin.write(line + b"\n")
         process.stdin.flush()
         first = json.loads(process.stdout.readline())
@@ -69,6 +72,7 @@ def test_a_live_stream_is_judged_line_by_line_and_an_interrupt_is_130():
         assert b"Traceback" not in told
         assert told.count(b"\n") <= 1
     finally:
+        watchdog.cancel()
         process.kill()
         process.stdin.close()
         process.stdout.close()

@@ -18,6 +18,8 @@ from gatewatch.publish.words import state_words
 
 PIPE_WIDTH = 100
 "Columns, where no terminal says how many it has."
+FIRST_WIDTH = 64
+"Of the first column of a table: every id known fits, and a hostile name cannot push out the rest."
 
 STYLES = {
     CellState.BLOCKED: "bold red",
@@ -66,13 +68,18 @@ def heading(words: str) -> Text:
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table:
-    """A plain table; a column whose name begins with `>` is set to the right."""
+    """A plain table; a column whose name begins with `>` is set to the right.
+    The first column is not broken over lines, since it holds what one copies.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for name in columns:
         right = name.startswith(">")
         table.add_column(
             clean(name.removeprefix(">")), justify="right" if right else "left", overflow="fold"
         )
+    if table.columns:
+        first = table.columns[0]
+        first.no_wrap, first.overflow, first.max_width = True, "ellipsis", FIRST_WIDTH
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))
     return table

@@ -170,7 +170,6 @@ def _check(reading: Reading, subject: Subject, scope: Scope, window: Window) -> 
         key[0]: s for key, s in stand(reading, subject, scope, window, ["probe_asn"]).items()
     }
     filtered = [asn for asn, s in by_network.items() if s.state in FILTERED]
-    is_filtered = standing.state in FILTERED
     return Check(
         target=subject.id,
         scope={
@@ -183,13 +182,22 @@ def _check(reading: Reading, subject: Subject, scope: Scope, window: Window) -> 
         p=standing.p,
         interval=(standing.low, standing.high),
         n=_counts(standing, by_network),
-        since=since(reading, scope, window.last, filtered) if is_filtered else None,
+        since=_since(reading, scope, window, standing.state, filtered),
         mechanisms=mechanisms(reading, scope, window),
         alternatives=_alternatives(reading, subject, scope, window, standing),
         networks=[_network(reading, asn, s) for asn, s in by_network.items()],
         evidence=_evidence(reading, scope, window, standing.state),
         provenance=provenance(reading, scope, window),
     )
+
+
+def _since(
+    reading: Reading, scope: Scope, window: Window, state: CellState, filtered: list[int | None]
+) -> Since | None:
+    """Onset on the networks that filter; where only some do, the whole may be merely impaired."""
+    if state in FILTERED or (state is CellState.IMPAIRED and filtered):
+        return since(reading, scope, window.last, filtered)
+    return None
 
 
 def _counts(standing: Standing, by_network: dict[int | None, Standing]) -> Counts:

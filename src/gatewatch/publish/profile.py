@@ -136,7 +136,7 @@ def _sites(
                 networks_blocked=sum(state in FILTERED for state in states.values()),
                 networks_sufficient=sum(s is not CellState.INSUFFICIENT for s in states.values()),
                 since=since(reading, only, window.last, filtered)
-                if standing.state in FILTERED
+                if standing.state in FILTERED or filtered
                 else None,
                 mechanisms=fact.get("mechanisms") or [],
                 measurements=standing.measurements,

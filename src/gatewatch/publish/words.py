@@ -84,6 +84,17 @@ def since(earliest: dt.date | None, latest: dt.date | None) -> str:
     return f"since {span(earliest, latest)}"
 
 
+def onset(earliest: dt.date | None, latest: dt.date | None) -> str:
+    """The same for a column of a table.
+
+    >>> onset(None, dt.date(2021, 1, 15)), onset(dt.date(2021, 1, 14), dt.date(2021, 1, 15))
+    ('≤ 2021-01-15', '2021-01-14..15')
+    """
+    if latest is None:
+        return ""
+    return f"≤ {latest}" if earliest is None else span(earliest, latest)
+
+
 def span(first: dt.date, last: dt.date) -> str:
     """Two days as one expression, the second no longer than it must be.
 

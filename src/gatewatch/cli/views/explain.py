@@ -66,7 +66,7 @@ def _one(it: Explanation) -> Iterable[RenderableType]:
         [(s.outcome, f"{s.nats:+.2f}", probability(s.p)) for s in it.scores],
     )
     yield heading("Rules that fired")
-    columns = ["rule", "layer", "control", "for", ">weight", "mechanism", "what was seen"]
+    columns = ["rule", "control", "speaks for", ">weight", "what was seen"]
     yield grid(columns, [_rule(rule) for rule in it.rules])
     yield heading("Probe against control")
     yield (
@@ -92,10 +92,10 @@ def _one(it: Explanation) -> Iterable[RenderableType]:
     yield text(f"rules {it.rules_version}, reference data {it.refdata_version}", "dim")
 
 
-def _rule(rule: dict[str, Any]) -> list[str]:
-    names = ("id", "layer", "control", "evidence_for")
-    shown = [rule[name] for name in names]
-    return [*shown, f"{rule['weight']:+.2f}", rule["mechanism"] or "", rule["words"]]
+def _rule(rule: dict[str, Any]) -> list[Text | str]:
+    speaks_for = [rule["evidence_for"], *([rule["mechanism"]] if rule["mechanism"] else [])]
+    weight = f"{rule['weight']:+.2f}"
+    return [rule["id"], rule["control"], lines(speaks_for), weight, rule["words"]]
 
 
 def _neighbours(around: Neighbours) -> Iterable[RenderableType]:

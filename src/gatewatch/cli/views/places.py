@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
-from gatewatch.cli.human import grid, heading, state, text
+from gatewatch.cli.human import grid, heading, lines, state, text
 from gatewatch.cli.session import Session
 from gatewatch.cli.views.check import sheet_of_checks
 from gatewatch.model.outcome import CellState
 from gatewatch.publish.check import Check
 from gatewatch.publish.places import Places
-from gatewatch.publish.words import count, interval, since, span
+from gatewatch.publish.words import count, interval, onset, span
 
 _RULES = {
     "any_core": "blocked where any core host is",
@@ -62,13 +62,13 @@ def _view(places: Places) -> Iterable[RenderableType]:
 
 
 def _country(check: Check) -> list[Text | str]:
-    onset = "" if check.since is None else since(check.since.earliest, check.since.latest)
+    began = "" if check.since is None else onset(check.since.earliest, check.since.latest)
     return [
         check.scope["probe_cc"],
         state(check.state),
         interval(check.p, *check.interval).removeprefix("P="),
         f"{check.n.networks_blocked} of {check.n.networks_sufficient}",
-        onset.removeprefix("since "),
-        ", ".join(seen.mechanism for seen in check.mechanisms[:3]),
+        began,
+        lines([seen.mechanism for seen in check.mechanisms[:3]]),
         f"{check.n.measurements:,}",
     ]

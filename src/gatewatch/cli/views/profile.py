@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
-from gatewatch.cli.human import grid, heading, state, text
+from gatewatch.cli.human import grid, heading, lines, state, text
 from gatewatch.cli.session import Session
 from gatewatch.cli.sheet import Sheet, sheet_of
 from gatewatch.model.mechanism import words as mechanism_words
@@ -19,7 +19,7 @@ from gatewatch.publish.words import (
     count,
     interval,
     network,
-    since,
+    onset,
     span,
 )
 
@@ -100,14 +100,14 @@ def _view(profile: Profile) -> Iterable[RenderableType]:
 
 def _site(site: FilteredSite) -> list[Text | str]:
     share = interval(site.p, *site.interval).removeprefix("P=")
-    onset = "" if site.since is None else since(site.since.earliest, site.since.latest)
+    began = "" if site.since is None else onset(site.since.earliest, site.since.latest)
     return [
         site.target,
         state(site.state),
         share,
         f"{site.networks_blocked} of {site.networks_sufficient}",
-        onset.removeprefix("since "),
-        ", ".join(site.mechanisms[:3]),
+        began,
+        lines(site.mechanisms[:3]),
     ]
 
 
