@@ -22,7 +22,7 @@ IMPORT = "import sys; from gatewatch.cli.app import main; sys.argv = ['gatewatch
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
     now = datetime(2026, 3, 11, tzinfo=UTC)
-    write_world(out, seed=3, days=2, measurements_per_day=60, now=now)
+    write_world(out, seed=3, days=2, measurements_per_day=100, now=now)
     return out / "raw"
 
 
@@ -34,7 +34,7 @@ def start(files: list[Path], store: Path) -> subprocess.Popen[bytes]:
 
 def test_killed_twenty_times_it_ends_where_an_undisturbed_import_does(data: Path, tmp_path: Path):
     files = sorted(data.rglob("*.gz"))
-    share = [files[: len(files) * (n + 1) // KILLS] for n in range(KILLS)]
+    share = [files[: 1 + len(files) * n // KILLS] for n in range(KILLS)]
     began = time.monotonic()
     assert start(share[0], tmp_path / "timed").wait() in (0, 5)
     took = time.monotonic() - began
