@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -115,7 +116,8 @@ def test_no_two_damaged_fields_make_a_measurement_blocked(data: st.DataObject):
         holder: Any = document
         for step in path[:-1]:
             holder = holder[step]
-        holder[path[-1]] = data.draw(st.sampled_from(MORE_JUNK))
+        # A copy: the second damage may fall inside the first.
+        holder[path[-1]] = deepcopy(data.draw(st.sampled_from(MORE_JUNK)))
     found = judged(document)
     assert found is None or found[1].outcome != "blocked"
 
