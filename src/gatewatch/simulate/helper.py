@@ -27,19 +27,20 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 MAX_REDIRECTS = 10
 
-_TITLE = re.compile(r"(?i)<title>([^<]{1,512})</title>")
+TITLE = re.compile(r"(?i)<title>([^<]{1,512})</title>")
 
-_DNS_DIALECT = {
+# How the helper calls failures; what is in no table is `unknown_error`, or `connect_error` for TCP.
+DNS_DIALECT = {
     "dns_nxdomain_error": "dns_name_error",
     "dns_servfail_error": "dns_server_failure",
     "dns_no_answer": None,
 }
-_TCP_DIALECT = {
+TCP_DIALECT = {
     "generic_timeout_error": "generic_timeout_error",
     "connection_refused": "connection_refused_error",
 }
-_HTTP_DIALECT = {
-    **_TCP_DIALECT,
+HTTP_DIALECT = {
+    **TCP_DIALECT,
     "dns_nxdomain_error": "dns_lookup_error",
     "dns_no_answer": "dns_lookup_error",
     "dns_servfail_error": "dns_lookup_error",
@@ -80,7 +81,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
             failure = reach(server, port)
             connects[endpoint(address, port)] = {
                 "status": failure is None,
-                "failure": failure and _TCP_DIALECT.get(failure, "connect_error"),
+                "failure": failure and TCP_DIALECT.get(failure, "connect_error"),
             }
             if port == 443 and failure is None and server is not None:
                 handshakes[endpoint(address, port)] = {
@@ -91,7 +92,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
     page, failure = fetch(net, url)
     body = page.body
     text = body if isinstance(body, str) else body.decode("utf-8", "replace")
-    title = _TITLE.search(text)
+    title = TITLE.search(text)
     length = page.length if page.length is not None else len(text.encode())
     first_page = net.page(url, probe=False)
     control: Json = {
@@ -109,7 +110,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
         },
         "http3_request": None,
         "dns": {
-            "failure": resolved.failure and _DNS_DIALECT.get(resolved.failure, "unknown_error"),
+            "failure": resolved.failure and DNS_DIALECT.get(resolved.failure, "unknown_error"),
             "addrs": own,
         },
     }
@@ -150,20 +151,20 @@ def fetch(net: Network, url: str) -> tuple[Page, str | None]:
         found = literal(host) or net.resolve(host, net.control_names)
         addresses = [a for a in found.addresses if not is_bogon(a)]
         if found.failure or not found.addresses:
-            return Page(), _HTTP_DIALECT.get(found.failure or "dns_no_answer", "unknown_error")
+            return Page(), HTTP_DIALECT.get(found.failure or "dns_no_answer", "unknown_error")
         if not addresses:
             return Page(), "unknown_error"
         port = parts.port or (443 if parts.scheme == "https" else 80)
         failures = {a: reach(net.servers.get(a), port) for a in addresses}
         usable = [a for a in addresses if failures[a] is None]
         if not usable:
-            return Page(), _HTTP_DIALECT.get(failures[addresses[0]] or "", "unknown_error")
+            return Page(), HTTP_DIALECT.get(failures[addresses[0]] or "", "unknown_error")
         server = net.servers[usable[0]]
         if parts.scheme == "https" and server.tls.failure:
             return Page(), "unknown_error"
         page = server.page or net.page(url, probe=False)
         if page.failure:
-            return Page(), _HTTP_DIALECT.get(page.failure, "unknown_error")
+            return Page(), HTTP_DIALECT.get(page.failure, "unknown_error")
         if page.status not in REDIRECTS or "Location" not in page.headers:
             return page, None
         target = redirect_target(url, page.headers["Location"])
