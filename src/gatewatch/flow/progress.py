@@ -15,7 +15,17 @@ class Progress(msgspec.Struct, frozen=True):
     set_aside: int
 
 
-ProgressTo = Callable[[Progress], None]
+class Counted(msgspec.Struct, frozen=True):
+    """Progress of what is counted in pieces, not in bytes."""
+
+    stage: str
+    done: int
+    total: int
+    words: str
+    "What happened last."
+
+
+ProgressTo = Callable[[Progress | Counted], None]
 
 
 def silent(progress: Progress) -> None:

@@ -1,0 +1,363 @@
+"""Whole measurements of a small world on loopback, read by the real judge."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gatewatch.lab.certificates import Office
+from gatewatch.lab.pages import page
+from gatewatch.lab.reference.client import measure
+from gatewatch.lab.reference.seat import Seat
+from gatewatch.model.mechanism import under
+from tests.judge.reading import read
+from tests.lab.reference.town import (
+    PROBE,
+    Replies,
+    Stream,
+    Town,
+    answer,
+    closes,
+    control,
+    doh,
+    http,
+    pages,
+    resets,
+    says,
+    zone,
+)
+
+NAME, OTHER, IDN = "www.example.org", "other.example", "xn--d1acpjx3f.xn--p1ai"
+SITE, CONTROL, BLOCKER = "93.184.216.34", "162.55.247.208", "83.224.65.41"
+ISP, PUBLIC, SECURE = "130.192.3.21", "8.8.8.8", "9.9.9.9"
+NAMES = {NAME: (SITE,), OTHER: (SITE,), IDN: (SITE,)}
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PAGE = b"<html><head><title>An ordinary site</title></head><body>%s</body></html>" % (
+    b"word " * 300
+)
+IRAN = str(page("iran").body).encode()
+
+
+def site(host: str, path: str) -> bytes:
+    """An ordinary site, with a few odd corners."""
+    if path.startswith("/loop"):
+        return http(302, location=path + "x")
+    corners = {
+        "/moved": http(301, location=f"https://{NAME}/"),
+        "/nowhere": http(302, location="http://"),
+        "/other": http(303, location="/elsewhere"),
+        "/h3": http(200, PAGE, content_type="text/html", alt_svc='h3=":443"; ma=60'),
+    }
+    return corners.get(path) or http(200, PAGE, content_type="text/html", x_lab="1")
+
+
+def seen(*, failure: str | None = None, addresses: tuple[str, ...] = (SITE,)) -> dict[str, Any]:
+    """What the control says of the site, or of its absence."""
+    reached = {"status": failure is None, "failure": failure}
+    page = {"body_length": len(PAGE), "title": "An ordinary site", "status_code": 200}
+    nothing = {"body_length": -1, "title": "", "status_code": -1}
+    return {
+        "tcp_connect": {f"{SITE}:443": reached, f"{SITE}:80": reached},
+        "tls_handshake": {} if failure else {f"{SITE}:443": {**reached, "server_name": NAME}},
+        "quic_handshake": {},
+        "http_request": {
+            **(nothing if failure else page),
+            "discovered_h3_endpoint": "",
+            "failure": failure,
+            "headers": {} if failure else {"Content-Type": "text/html", "X-Lab": "1"},
+        },
+        "http3_request": None,
+        "dns": {"failure": None if addresses else "dns_name_error", "addrs": list(addresses)},
+        "ip_info": {a: {"asn": 15133, "flags": 11} for a in addresses},
+    }
+
+
+HONEST, SOUND = zone(NAMES), pages(site)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A sound world; each case changes what it is about."""
+
+    isp: Replies = HONEST
+    public: Replies = HONEST
+    secure: Replies = HONEST
+    plain: Stream | None = SOUND
+    tls: Stream | None = SOUND
+    raw_tls: Stream | None = None
+    "In place of TLS."
+    control: dict[str, Any] | None = None
+    "None: as of the sound site."
+    controlled: bool = True
+
+    async def furnish(self, town: Town, office: Office) -> None:
+        def context(*names: str):
+            return office.context("valid", names, alpn=["http/1.1"])
+
+        for resolver, replies in ((ISP, self.isp), (PUBLIC, self.public)):
+            await town.udp(resolver, 53, replies)
+        await town.tcp(SECURE, 443, doh(self.secure), context("dns.example"))
+        if self.plain is not None:
+            await town.tcp(SITE, 80, self.plain)
+            await town.tcp(BLOCKER, 80, pages(lambda host, path: http(403, IRAN)))
+        if self.raw_tls is not None:
+            await town.tcp(SITE, 443, self.raw_tls)
+        elif self.tls is not None:
+            await town.tcp(SITE, 443, self.tls, context(NAME, OTHER, IDN, SITE))
+        if self.controlled:
+            answers = control(self.control or seen())
+            await town.tcp(CONTROL, 443, answers, context("control.example"))
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    return Office(tmp_path_factory.mktemp("office"))
+
+
+def measured(url: str, world: World, office: Office, **about: Any) -> dict[str, Any]:
+    async def go() -> dict[str, Any]:
+        async with Town() as town:
+            await world.furnish(town, office)
+            seat = Seat(
+                **{
+                    "asn": 137,
+                    "country": "IR",
+                    "network": "Consortium GARR",
+                    "addresses": (PROBE,),
+                    "resolver": ISP,
+                    "udp_resolvers": (PUBLIC,),
+                    "doh_resolvers": (("dns.example", SECURE),),
+                    "control": ("control.example", CONTROL),
+                    "ca": office.ca_file,
+                    "attach": town,
+                    "late_s": 0.05,
+                    **about,
+                }
+            )
+            return await measure(url, seat, uid="lab-here-1", report_id="lab-here", at=AT)
+
+    return asyncio.run(go())
+
+
+def denied(*names: str) -> Replies:
+    return zone({name: found for name, found in NAMES.items() if name not in names})
+
+
+HTTPS, HTTP = f"https://{NAME}/", f"http://{NAME}/"
+LIE = says("10.10.34.36")
+
+
+@pytest.mark.parametrize(
+    ("url", "world", "outcome", "mechanism"),
+    [
+        pytest.param(HTTPS, World(), "open", None, id="a sound site"),
+        pytest.param(HTTP, World(), "open", None, id="a sound site in clear"),
+        pytest.param(f"http://{NAME}/moved", World(), "open", None, id="a redirect to TLS"),
+        pytest.param("http://яндекс.рф/", World(), "open", None, id="a name beyond ASCII"),
+        pytest.param(
+            HTTPS, World(isp=denied(NAME)), "blocked", "dns.nxdomain", id="the resolver denies it"
+        ),
+        pytest.param(
+            HTTPS,
+            World(isp=says(rcode="REFUSED")),
+            "blocked",
+            "dns.refused",
+            id="the resolver refuses",
+        ),
+        pytest.param(
+            HTTPS, World(isp=LIE, public=LIE), "blocked", "dns.injection.bogon", id="forged answers"
+        ),
+        pytest.param(HTTPS, World(raw_tls=resets), "blocked", "tls.reset", id="a reset in TLS"),
+        pytest.param(HTTPS, World(raw_tls=closes), "blocked", "tls.eof", id="an end in TLS"),
+        pytest.param(HTTPS, World(tls=None), "blocked", "tcp.refused", id="a refused port"),
+        pytest.param(HTTP, World(plain=resets), "blocked", "http.reset", id="a reset in clear"),
+        pytest.param(
+            HTTP,
+            World(plain=pages(lambda host, path: http(403, IRAN))),
+            "blocked",
+            "http.blockpage",
+            id="a block page",
+        ),
+        pytest.param(
+            HTTPS,
+            World(tls=None, control=seen(failure="connection_refused_error")),
+            "down",
+            None,
+            id="refused for everybody",
+        ),
+        pytest.param(
+            HTTPS,
+            World(isp=denied(NAME), public=denied(NAME), secure=denied(NAME),
+                  control=seen(failure="dns_lookup_error", addresses=())),
+            "down",
+            None,
+            id="a name that nobody knows",
+        ),
+        pytest.param(HTTPS, World(controlled=False), "open", None, id="no control, and no need"),
+        pytest.param(
+            HTTPS,
+            World(controlled=False, raw_tls=resets),
+            "unclear",
+            None,
+            id="no control where one is needed",
+        ),
+    ],
+)  # fmt: skip
+def test_the_judge_reads_a_measurement_as_what_was_done(url, world, outcome, mechanism, office):
+    verdict = read(measured(url, world, office))
+    assert verdict.outcome == outcome, verdict.sentence
+    if mechanism:
+        assert any(under(said, mechanism) for said in verdict.mechanisms), verdict.mechanisms
+    assert (verdict.measurement_id, verdict.report_id) == ("lab-here-1", "lab-here")
+
+
+def test_a_measurement_says_where_it_was_made_and_that_it_is_the_labs(office):
+    found = measured(HTTPS, World(), office)
+    assert (found["probe_asn"], found["probe_cc"]) == ("AS137", "IR")
+    assert found["measurement_start_time"] == "2026-03-01 12:00:00"
+    assert found["annotations"]["synthetic"] == "true"
+
+
+def test_a_sound_measurement_holds_every_step_with_its_links(office):
+    keys = measured(HTTP, World(), office)["test_keys"]
+    asked = [(q["engine"], q["query_type"], q["failure"]) for q in keys["queries"]]
+    assert sorted(asked) == [
+        ("doh", "A", None),
+        ("doh", "AAAA", "dns_no_answer"),
+        ("getaddrinfo", "ANY", None),
+        ("udp", "A", None),
+        ("udp", "AAAA", "dns_no_answer"),
+    ]
+    assert {c["port"]: c["status"]["success"] for c in keys["tcp_connect"]} == {80: True, 443: True}
+    (shaken,) = keys["tls_handshakes"]
+    (fetched,) = keys["requests"]
+    assert "fetch_body=false" in shaken["tags"], "port 443 of a plain URL only proves the name"
+    assert "fetch_body=true" in fetched["tags"]
+    links = {c["port"]: c["transaction_id"] for c in keys["tcp_connect"]}
+    assert links == {443: shaken["transaction_id"], 80: fetched["transaction_id"]}
+    assert keys["control_failure"] is None
+    operations = {event["operation"] for event in keys["network_events"]}
+    assert {"connect", "read", "write", "bytes_received_cumulative"} <= operations
+    assert (keys["blocking"], keys["accessible"]) == (False, True)
+
+
+def test_the_chain_of_redirects_is_written_newest_first_with_its_depths(office):
+    keys = measured(f"http://{NAME}/moved", World(), office)["test_keys"]
+    chain = [(r["request"]["url"], r["response"]["code"]) for r in keys["requests"]]
+    assert chain == [(HTTPS, 200), (f"http://{NAME}/moved", 301)]
+    assert "depth=1" in keys["requests"][0]["tags"]
+    referers = [r["request"]["headers"]["Referer"] for r in keys["requests"]]
+    assert referers == [f"http://{NAME}/moved", ""]
+
+
+@pytest.mark.parametrize(
+    ("path", "failure", "requests"),
+    [
+        ("/loop", "unknown_failure: stopped after too many redirects", 11),
+        ("/nowhere", "http_invalid_redirect_location_host", 1),
+        ("/other", None, 1),
+    ],
+)
+def test_a_redirect_is_followed_as_oonis_probe_follows_it(path, failure, requests, office):
+    keys = measured(f"http://{NAME}{path}", World(), office)["test_keys"]
+    assert len(keys["requests"]) == requests
+    assert keys["requests"][0]["failure"] == failure
+
+
+def test_a_denied_name_is_fetched_by_the_address_that_another_resolver_knows(office):
+    keys = measured(HTTPS, World(isp=denied(NAME)), office)["test_keys"]
+    (fetched,) = keys["requests"]
+    assert fetched["address"] == f"{SITE}:443"
+    assert "classic" not in fetched["tags"]
+
+
+def test_what_only_the_control_knows_is_tried_as_well(office):
+    nobody = zone({})
+    world = World(isp=nobody, public=nobody, secure=nobody)
+    keys = measured(HTTPS, world, office)["test_keys"]
+    assert [c["ip"] for c in keys["tcp_connect"]] == [SITE]
+    assert keys["requests"][0]["response"]["code"] == 200
+
+
+def test_a_url_of_an_address_asks_no_resolver(office):
+    keys = measured(f"https://{SITE}/", World(), office)["test_keys"]
+    assert keys["queries"] == []
+    assert keys["requests"][0]["response"]["code"] == 200
+
+
+def test_a_vantage_without_ipv6_says_so_of_every_ipv6_address(office):
+    world = World(isp=says(SITE, "2606:2800:220:1::1"))
+    keys = measured(HTTPS, world, office)["test_keys"]
+    ends = {c["ip"]: c["status"]["failure"] for c in keys["tcp_connect"]}
+    assert ends == {SITE: None, "2606:2800:220:1::1": "network_unreachable"}
+
+
+def test_an_address_of_the_machine_itself_is_never_tried(office):
+    keys = measured(HTTPS, World(isp=says("127.0.0.1"), public=says("127.0.0.1")), office)
+    assert {c["ip"] for c in keys["test_keys"]["tcp_connect"]} == {SITE}
+
+
+def test_a_second_answer_is_kept_apart(office):
+    def race(question: bytes):
+        return [(0.0, answer(question, ["10.10.34.36"])), (0.02, answer(question, [SITE]))]
+
+    keys = measured(HTTPS, World(public=race), office)["test_keys"]
+    late = [a["ipv4"] for q in keys["x_dns_duplicate_responses"] for a in q["answers"] or []]
+    assert late == [SITE]
+
+
+@pytest.mark.parametrize(
+    ("path", "seat", "tried"),
+    [
+        ("/h3", {}, True),
+        ("/", {"quic": True}, True),
+        ("/", {}, False),
+    ],
+)
+def test_quic_is_tried_where_it_is_offered_or_asked_for(path, seat, tried, office):
+    keys = measured(f"https://{NAME}{path}", World(), office, **seat)["test_keys"]
+    ends = [(q["address"], q["failure"], q["server_name"]) for q in keys["quic_handshakes"]]
+    assert ends == ([(f"{SITE}:443", "connection_refused", NAME)] if tried else [])
+
+
+def test_a_wrong_clock_is_the_probes_own_and_shows_in_its_record(office):
+    found = measured(HTTPS, World(), office, clock_skew_days=-3000)
+    assert found["measurement_start_time"].startswith("2017")
+    (shaken,) = found["test_keys"]["tls_handshakes"]
+    assert shaken["failure"] == "ssl_invalid_certificate"
+    assert read(found).outcome != "blocked"
+
+
+@pytest.mark.parametrize(
+    "says_control",
+    [b"no JSON", b"[]", b'{"error": "busy"}'],
+)
+def test_a_control_that_talks_nonsense_has_failed(says_control, office):
+    async def go() -> dict[str, Any]:
+        async with Town() as town:
+            await World(controlled=False).furnish(town, office)
+            context = office.context("valid", ["control.example"], alpn=["http/1.1"])
+            await town.tcp(CONTROL, 443, pages_of(says_control), context)
+            seat = Seat(
+                asn=137,
+                country="IR",
+                network="GARR",
+                addresses=(PROBE,),
+                resolver=ISP,
+                control=("control.example", CONTROL),
+                ca=office.ca_file,
+                attach=town,
+                late_s=0.05,
+            )
+            return await measure(HTTPS, seat, at=AT)
+
+    keys = asyncio.run(go())["test_keys"]
+    assert (keys["control"], keys["control_failure"]) == (None, "json_parse_error")
+
+
+def pages_of(body: bytes) -> Stream:
+    return pages(lambda host, path: http(200, body))
