@@ -22,7 +22,8 @@ NETWORK |= {"http.client", "http.server", "urllib.request", "xmlrpc"}
 ONLY_ARITHMETIC = {f"socket.{name}" for name in ("AF_INET", "AF_INET6", "inet_pton", "inet_ntop")}
 MAY_CONNECT = ("probe/net.py", "server/", "refdata/fetch.py")
 MAY_CONNECT += tuple(
-    f"lab/{place}" for place in ("attach.py", "hosts/", "reference/", "visits.py", "world.py")
+    f"lab/{place}"
+    for place in ("attach.py", "hosts/", "reduced/", "reference/", "visits.py", "world.py")
 )
 "The lab's sockets are in its own namespaces, or on loopback."
 

@@ -27,20 +27,14 @@ UP = ["access/1", "access/2", "access/3", "national/1", "national/2"]
     [
         pytest.param("access", "hosting", [*UP, "hosting/1"], id="across the core"),
         pytest.param("hosting", "access", ["hosting/1", *UP[::-1]], id="and back the same way"),
-        pytest.param(
-            "access", "sibling", [*UP[:4], "sibling/1"], id="turning where the networks meet"
-        ),
-        pytest.param("access", "national", UP[:4], id="to machines of the network that carries it"),
+        pytest.param("access", "sibling", [*UP[:4], "sibling/1"], id="turning where they meet"),
+        pytest.param("access", "national", UP[:4], id="to the network that carries it"),
         pytest.param("national", "access", UP[3::-1], id="from them"),
         pytest.param("access", "access", ["access/1"], id="between neighbours"),
-        pytest.param(
-            Place("access", 3), "hosting", [*UP[3:], "hosting/1"], id="from a hop outwards"
-        ),
+        pytest.param(Place("access", 3), "hosting", [*UP[3:], "hosting/1"], id="from a hop out"),
         pytest.param(Place("access", 3), "access", UP[1::-1], id="from a hop inwards"),
         pytest.param(Place("hosting", 1), "access", UP[::-1], id="from a hop abroad"),
-        pytest.param(
-            Place("national", 1), "sibling", ["sibling/1"], id="from a hop down another branch"
-        ),
+        pytest.param(Place("national", 1), "sibling", ["sibling/1"], id="down another branch"),
     ],
 )
 def test_a_way_passes_every_hop_between(start, target, passed):

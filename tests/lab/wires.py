@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from gatewatch.lab.box import Box
-from gatewatch.lab.router import Router
+from gatewatch.lab.router import Passed, Router
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.topology import Place
 from gatewatch.wire.packet import Packet, parse
@@ -30,8 +29,14 @@ class Wire:
     def send(self, data: bytes) -> None:
         self._test.send(data)
 
-    def receive(self, within_s: float = 2.0) -> tuple[Packet, float] | None:
-        """The next packet and when it came; None: none did."""
+    def receive(self) -> tuple[Packet, float]:
+        """The next packet and when it came."""
+        found = self.hear(5.0)
+        assert found, f"nothing came to {self.name}"
+        return found
+
+    def hear(self, within_s: float) -> tuple[Packet, float] | None:
+        """The next packet and when it came; None: none did in that time."""
         self._test.settimeout(within_s)
         try:
             return parse(self._test.recv(65536)), time.monotonic()
@@ -49,7 +54,7 @@ class Wired:
 
 
 @contextmanager
-def wired(scenario: Scenario, boxes: Mapping[Place, Box] | None = None) -> Iterator[Wired]:
+def wired(scenario: Scenario, boxes: Mapping[Place, Passed] | None = None) -> Iterator[Wired]:
     """A router at work in a thread, the vantage `access` on one wire and the world on the other."""
     probe, world = Wire("access"), Wire("world")
     router = Router(scenario, {"access": probe}, world, boxes or {}, clock=time.monotonic, seed=1)

@@ -2,13 +2,15 @@
 
 The root is the first process of a PID namespace: when it ends, the kernel kills all the others,
 however they were started and whatever they ignore. It is killed itself when its starter dies,
-also by SIGKILL. Its mounts are its own, and an ordinary user gets a user namespace around it all.
+also by SIGKILL. Its mounts are its own, none of them is in the network namespace that it was
+started from, and an ordinary user gets a user namespace around it all.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 import traceback
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from gatewatch.lab.namespaces import (
+    CLONE_NEWNET,
     CLONE_NEWPID,
     CannotSeal,
     become_root_of_new_user_namespace,
@@ -28,22 +31,28 @@ from gatewatch.lab.namespaces import (
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
+IGNORED = (signal.SIGINT, signal.SIGPIPE)
+"""Within: the terminal's interrupt is for whoever started it all, and a peer that is gone, which
+is what censors make of peers, is an error to handle and not a reason to die."""
+
 Tell = Callable[[object], None]
 "Sends one message, anything that JSON can hold, to whoever started the enclosure."
 
 
 def spawn(work: Callable[[], int | None]) -> int:
     """Fork a process that does `work` and ends, at the latest when this one ends; its PID."""
-    parent = os.getpid()
+    parent = os.pidfd_open(os.getpid())
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child:
+        os.close(parent)
         return child
     code = 1
     try:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() in (parent, 0):  # 0: the parent is outside our PID namespace
+        if not has_ended(parent):  # a parent that ended before we asked does not tell us
+            os.close(parent)
             code = work() or 0
     except BaseException:  # noqa: BLE001 - nothing may run on in a fork of our caller
         traceback.print_exc()
@@ -51,6 +60,13 @@ def spawn(work: Callable[[], int | None]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether a process has, whichever PID namespace it is seen from."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Enclosure:
@@ -64,7 +80,13 @@ class Enclosure:
 
     def __init__(self, work: Callable[[Tell], int | None], *, namespaces: bool = True) -> None:
         self._messages, sending = os.pipe()
-        self.pid = spawn(lambda: _outer(work, sending, self._messages, namespaces))
+        # The terminal's interrupt is for the starter, who ends the rest; not even a fork that
+        # has just begun may take it for its own.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.pid = spawn(lambda: _outer(work, sending, self._messages, namespaces))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(sending)
         self.status: int | None = None
         "Exit status, once it has ended; negative is a signal."
@@ -97,6 +119,9 @@ class Enclosure:
 def _outer(work: Callable[[Tell], int | None], sending: int, reading: int, namespaces: bool) -> int:
     """The process between: in the new namespaces' parent, so that a fork is their first process."""
     os.close(reading)
+    for ours in IGNORED:
+        signal.signal(ours, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def tell(message: object) -> None:
         os.write(sending, msgspec.json.encode(message) + b"\n")
@@ -107,6 +132,7 @@ def _outer(work: Callable[[Tell], int | None], sending: int, reading: int, names
         if os.geteuid() != 0:
             become_root_of_new_user_namespace()
         private_mounts()
+        unshare(CLONE_NEWNET, "network namespace")  # worlds make their own; here is nothing
         unshare(CLONE_NEWPID, "PID namespace")
     except (CannotSeal, OSError) as error:
         tell({"cannot_seal": str(error)})

@@ -121,8 +121,7 @@ class Tun:
         try:
             self._fd = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            mode = f"mode {_TUN.stat().st_mode & 0o777:o}" if _TUN.exists() else "not there"
-            raise CannotSeal(f"{_TUN} ({mode}) cannot be opened: {error.strerror}") from None
+            raise CannotSeal(f"{_TUN}{_mode(_TUN)} cannot be opened: {error.strerror}") from None
         request = struct.pack("16sH22x", b"lab0", _IFF_TUN | _IFF_NO_PI)
         try:
             fcntl.ioctl(self._fd, _TUNSETIFF, request)
@@ -136,6 +135,14 @@ class Tun:
 
     def fileno(self) -> int:
         return self._fd
+
+
+def _mode(file: Path) -> str:
+    """What is to be known of a file that cannot be opened: its mode, if it lets us see that."""
+    try:
+        return f" (mode {file.stat().st_mode & 0o777:o})"
+    except OSError:
+        return ""
 
 
 def assert_sealed(fd: int, ours: set[int]) -> None:

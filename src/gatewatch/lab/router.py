@@ -17,7 +17,6 @@ from ipaddress import ip_address
 from random import Random
 from typing import Protocol
 
-from gatewatch.lab.box import Box
 from gatewatch.lab.link import Leg, Queue, legs_of
 from gatewatch.lab.nat import Nat
 from gatewatch.lab.scenario import Scenario
@@ -43,8 +42,14 @@ class Interface(Protocol):
     def fileno(self) -> int: ...
 
 
+class Passed(Protocol):
+    """What packets meet at a hop; `box.Box` is one."""
+
+    def handle(self, packet: Packet, outward: bool, now: float) -> list[tuple[bytes, float]]: ...
+
+
 Capture = Callable[[str, bytes], None]
-"Told of every packet that enters or leaves an interface, by its name."
+"Told of every packet that an interface sends or is sent, by its name."
 
 
 class Router:
@@ -55,7 +60,7 @@ class Router:
         world: interface of the namespace in which all other machines are.
         boxes: the censors of each hop that has some.
         clock: seconds, monotonic.
-        capture: told of every packet that leaves or enters an interface.
+        capture: told of every packet that an interface sends or is sent, once.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class Router:
         scenario: Scenario,
         probes: Mapping[str, Interface],
         world: Interface,
-        boxes: Mapping[Place, Box],
+        boxes: Mapping[Place, Passed],
         *,
         clock: Callable[[], float],
         seed: int,
@@ -127,8 +132,6 @@ class Router:
                 data = os.read(fd, 65536)
             except BlockingIOError:
                 return
-            if self._capture:
-                self._capture(self._interfaces[fd].name, data)
             self._enter(fd, data, now)
 
     def _enter(self, fd: int, data: bytes, now: float) -> None:
@@ -137,6 +140,10 @@ class Router:
         except MalformedPacket:
             self.refused["malformed"] += 1
             return
+        if self._capture and self._home.get(packet.dst) is not self._interfaces[fd]:
+            # between two machines behind one interface it is seen once, where it arrives:
+            # seen twice, every conversation would look like one long retransmission
+            self._capture(self._interfaces[fd].name, data)
         if packet.src not in self._own[fd]:
             self.refused["source is not the sender's"] += 1
             return

@@ -1,0 +1,156 @@
+"""Who measures in a world, and what was brought home: one visit is one URL from one network."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+
+from gatewatch.lab.attach import Attach
+from gatewatch.lab.reference.client import measure
+from gatewatch.lab.reference.record import AsnOf
+from gatewatch.lab.reference.seat import Seat
+from gatewatch.lab.scenario import Expectation, Host, Scenario
+from gatewatch.lab.topology import Topology
+from gatewatch.simulate.network import is_bogon
+
+VISIT_S = 60.0
+"What a client may take for one URL before it is ended. Our choice: four times the reference's."
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """One URL measured from one network of one scenario."""
+
+    scenario: str
+    network: str
+    url: str
+    began: float
+    ended: float
+    "Seconds since the world began."
+    file: str
+    "Where the measurement is, in the world's folder; JSON Lines."
+    failure: str | None = None
+    "The client's, if it brought nothing home."
+
+
+def expected_on(scenario: Scenario, network: str) -> Iterator[Expectation]:
+    """What the scenario says of that network, in its order."""
+    return (e for e in scenario.expect if network in (e.networks or scenario.vantages))
+
+
+def uid_of(scenario: Scenario, network: str, number: int) -> str:
+    """The measurement's id, the same for the same scenario every time."""
+    return f"lab-{scenario.id}-{network}-{number}"
+
+
+def seat_at(scenario: Scenario, network: str, attach: Attach, ca: Path) -> Seat:
+    """The reference client's seat at a vantage point: its resolvers and its control server."""
+    mine = scenario.networks[network]
+    control = next((host for host in scenario.hosts.values() if host.control), None)
+    return Seat(
+        asn=mine.asn,
+        country=mine.country,
+        network=mine.name,
+        addresses=mine.probe,
+        resolver=mine.resolver,
+        udp_resolvers=tuple(host.addresses[0] for host in _public_resolvers(scenario, "udp")),
+        doh_resolvers=tuple(
+            (host.names[0], host.addresses[0])
+            for host in _public_resolvers(scenario, "doh")
+            if host.names
+        ),
+        control=(control.names[0], control.addresses[0]) if control else None,
+        ca=ca,
+        attach=attach,
+        clock_skew_days=scenario.clock_skew_days,
+        asn_of=_numbers(scenario),
+    )
+
+
+def _numbers(scenario: Scenario) -> AsnOf:
+    """The networks of addresses, as a database of the public ones knows them."""
+    topology = Topology(scenario)
+
+    def asn_of(address: str) -> int | None:
+        network = topology.network_of(ip_address(address).packed)
+        return None if network is None or is_bogon(address) else topology.networks[network].asn
+
+    return asn_of
+
+
+def _public_resolvers(scenario: Scenario, transport: str) -> Iterator[Host]:
+    """Resolvers that are no network's own."""
+    own = {network.resolver for network in scenario.networks.values()}
+    for host in scenario.hosts.values():
+        serves = host.resolver is not None and transport in host.resolver.transports
+        if serves and host.names and not own & {*host.addresses}:
+            yield host
+
+
+def visit_all(
+    scenario: Scenario,
+    network: str,
+    folder: Path,
+    *,
+    seat: Seat,
+    client: list[str] | None,
+    since: float,
+) -> list[Visit]:
+    """Measure everything the scenario expects of a network, one after the other.
+
+    Args:
+        client: a command in place of the reference client; `-i URL -o FILE` is appended.
+        since: when the world began, on the monotonic clock.
+    """
+    visits = list[Visit]()
+    for number, expectation in enumerate(expected_on(scenario, network)):
+        uid = uid_of(scenario, network, number)
+        file = folder / f"{uid}.jsonl"
+        began = time.monotonic() - since
+        if client is None:
+            failure = _measure(expectation.url, seat, uid, scenario, file)
+        else:
+            failure = _call([*client, "-i", expectation.url, "-o", str(file)], file)
+        visits.append(
+            Visit(
+                scenario=scenario.id,
+                network=network,
+                url=expectation.url,
+                began=began,
+                ended=time.monotonic() - since,
+                file=file.name,
+                failure=failure,
+            )
+        )
+    return visits
+
+
+def _measure(url: str, seat: Seat, uid: str, scenario: Scenario, file: Path) -> str | None:
+    """One measurement by the reference client, its clock the scenario's; why there is none."""
+    at = datetime.fromisoformat(scenario.clock)
+    try:
+        found = asyncio.run(measure(url, seat, uid=uid, report_id=f"lab-{scenario.id}", at=at))
+    except Exception as error:  # noqa: BLE001 - a client that breaks is a finding about the client
+        traceback.print_exc()
+        return f"{type(error).__name__}: {error}"
+    file.write_bytes(msgspec.json.encode(found) + b"\n")
+    return None
+
+
+def _call(command: list[str], file: Path) -> str | None:
+    """One measurement by a client that is a command; why there is none."""
+    try:
+        ended = subprocess.run(command, stdout=sys.stderr, timeout=VISIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if ended.returncode:
+        return f"{command[0]} ended with {ended.returncode}"
+    return None if file.exists() else f"{command[0]} wrote no {file.name}"
