@@ -9,11 +9,9 @@ from typer.testing import CliRunner
 
 from gatewatch.cli.app import COMMANDS, load
 
-LINES = [(command,) for command in COMMANDS if command != "refdata"] + [
-    ("refdata",),
-    ("refdata", "list"),
-    ("refdata", "update"),
-]
+GROUPS = {"lab": ("list", "show", "run", "check"), "refdata": ("list", "update")}
+LINES = [(command,) for command in COMMANDS]
+LINES += [(group, command) for group, commands in GROUPS.items() for command in commands]
 
 
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
@@ -33,7 +31,7 @@ def test_every_example_can_be_parsed():
         told = CliRunner().invoke(load(), [*line, "--help"], prog_name="gatewatch").output
         for example in told.partition("Examples:")[2].strip().splitlines():
             command = example.partition("gatewatch ")[2].split(" | ")[0].split(" && ")[0]
-            words = shlex.split(command.split(" > ")[0])
+            words = shlex.split(command.split(" > ")[0].split(" -- ")[0])
             result = CliRunner().invoke(load(), [*words, "--help"], prog_name="gatewatch")
             assert result.exit_code == 0, example
 

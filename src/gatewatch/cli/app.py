@@ -29,6 +29,7 @@ COMMANDS = (
     "explain",
     "query",
     "export",
+    "lab",
     "refdata",
     "rules",
     "status",

@@ -45,6 +45,7 @@ def examine(store: Path, *, now: dt.datetime) -> list[Finding]:
         ("store", lambda: _store(store)),
         ("disk", lambda: _disk(store)),
         ("clock", lambda: _clock(store, now)),
+        ("lab", _lab),
     )
     found: list[Finding] = []
     for name, check in checks:
@@ -190,4 +191,18 @@ def _clock(root: Path, now: dt.datetime) -> Iterable[Finding]:
         found=f"{now:%Y-%m-%d %H:%M} UTC"
         + (f", yet data was received at {newest:%Y-%m-%d %H:%M}" if ahead else ""),
         remedy="set this machine's clock" if ahead else "",
+    )
+
+
+def _lab() -> Iterable[Finding]:
+    from gatewatch.lab.trial import why_not
+
+    lacking = why_not()
+    yield Finding(
+        level="warn" if lacking else "ok",
+        check="lab",
+        found=lacking or "namespaces and packets: the full lab runs here",
+        remedy="only the reduced lab runs; be root, or open user namespaces and /dev/net/tun"
+        if lacking
+        else "",
     )

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gatewatch.cli.clean import clean
 from gatewatch.cli.session import ProgressStyle
@@ -30,7 +30,21 @@ class Progress(Protocol):
     def set_aside(self) -> int: ...
 
 
-Meter = Callable[[Progress], None]
+@runtime_checkable
+class Counted(Protocol):
+    """What a stage tells of itself that counts pieces, as `flow.Counted` does."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def words(self) -> str: ...
+
+
+Meter = Callable[[Progress | Counted], None]
 
 
 @contextmanager
@@ -44,14 +58,14 @@ def meter(style: ProgressStyle) -> Iterator[Meter]:
         yield _plain(time.monotonic)
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: Progress | Counted) -> None:
     return None
 
 
 def _plain(clock: Callable[[], float]) -> Meter:
     started = last = clock()
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: Progress | Counted) -> None:
         nonlocal last
         now = clock()
         if now - last >= PLAIN_EVERY_S:
@@ -73,7 +87,7 @@ def _live() -> Iterator[Meter]:
         tasks: dict[str, TaskID] = {}
         shown = 0.0
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: Progress | Counted) -> None:
             nonlocal shown
             now = time.monotonic()
             if now - shown < LIVE_EVERY_S and progress.stage in tasks:
@@ -82,14 +96,22 @@ def _live() -> Iterator[Meter]:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bar.add_task(progress.stage, total=None)
             told: dict[str, Any] = {"description": clean(line(progress, now - started))}
-            if progress.total_bytes:
-                told["total"] = progress.total_bytes
-            bar.update(tasks[progress.stage], completed=progress.done_bytes, **told)
+            done, total = _share(progress)
+            if total:
+                told["total"] = total
+            bar.update(tasks[progress.stage], completed=done, **told)
 
         yield tell
 
 
-def line(progress: Progress, elapsed_s: float) -> str:
+def _share(progress: Progress | Counted) -> tuple[int, int | None]:
+    """How much is done, and of how much."""
+    if isinstance(progress, Counted):
+        return progress.done, progress.total
+    return progress.done_bytes, progress.total_bytes
+
+
+def line(progress: Progress | Counted, elapsed_s: float) -> str:
     """Progress in one line: done and total, rate, time left, records and faults.
 
     >>> from types import SimpleNamespace as Told
@@ -97,6 +119,8 @@ def line(progress: Progress, elapsed_s: float) -> str:
     ...           set_aside=2), 10.0)
     'judge 5.0 of 20.0 MB (25 %), 0.5 MB/s, 1,200 records (120/s), 30 s left, 2 set aside'
     """
+    if isinstance(progress, Counted):
+        return f"{progress.stage} {progress.done} of {progress.total}: {progress.words}"
     done, total = progress.done_bytes, progress.total_bytes
     rate = done / elapsed_s if elapsed_s > 0 else 0.0
     parts = [f"{progress.stage} {done / 1e6:.1f} MB"]
