@@ -36,6 +36,10 @@ ELSEWHERE = "198.51.100.9"
 ACCESS = "203.0.113.5"
 "An address in the probe's own access network."
 BOGON, LOOPBACK, PRIVATE = "10.77.0.1", "127.0.0.1", "192.168.1.1"
+BOGON6, PRIVATE6 = "2001::1f0d:4a0d", "fd00:64::c000:207"
+"What injectors answer for IPv6; and an IPv4 address under a translator's private prefix."
+PUBLIC, SEALED = "8.8.8.8:53", "https://dns.example/dns-query"
+"Resolvers asked in clear, and over TLS."
 FORGED_BOGON, FORGED = "10.10.34.35", "198.51.100.66"
 "Published as false answers."
 
@@ -46,7 +50,12 @@ _NETWORKS = {
     ip_network("203.0.113.0/24"): ACCESS_ASN,
     ip_network("2001:db8::/32"): SITE_ASN,
 }
-_BOGONS = [ip_network(p) for p in ("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "192.168.0.0/16")]
+_BOGONS = [
+    ip_network(p)
+    for p in (
+        "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "192.168.0.0/16", "2001::/40", "fc00::/7"
+    )
+]  # fmt: skip
 
 
 def _fingerprint(id: str, scope: str, location: str = "body", *countries: str) -> Fingerprint:

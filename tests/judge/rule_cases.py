@@ -12,7 +12,9 @@ from gatewatch.model.failure import KIND_OF, FailureKind
 from gatewatch.model.records import Observed
 from tests.judge.build import (
     ACCESS,
+    ACCESS_ASN,
     BOGON,
+    BOGON6,
     DAY,
     ELSEWHERE,
     FORGED,
@@ -21,8 +23,12 @@ from tests.judge.build import (
     HTTP,
     HTTPS,
     PRIVATE,
+    PRIVATE6,
+    PUBLIC,
+    SEALED,
     SITE,
     TWIN,
+    WORLD,
     Attempt,
     connect,
     control,
@@ -70,6 +76,8 @@ def control_that(seen: Seen, layer: str) -> list[Attempt]:
         return control()
     if seen is Seen.NONE:
         return []
+    if seen is Seen.ELSEWHERE:
+        return control(step_failure="generic_timeout_error")
     return dead_control(lookup_failure="dns_nxdomain_error" if layer == "dns" else None)
 
 
@@ -138,6 +146,32 @@ def _dead_end(url: str, *others: list[Attempt]) -> Observed:
     return observed(steps, [first], *others, input=url)
 
 
+UNHEARD: dict[str, Any] = {"resolver_asn": None, "resolver_ip": "127.0.0.2"}
+"Of a probe whose resolver did not say who it is."
+
+
+def silent_resolver(*others: Attempt, **about: Any) -> Observed:
+    """The system's resolver has nothing to say of the site, which is up."""
+    asked = others or (lookup(HERE, resolver=PUBLIC),)
+    return observed(lookup(failure="generic_timeout_error"), *asked, control(), **about)
+
+
+def dead_for_all(*answers: str, others: tuple[Attempt, ...] = (), **about: Any) -> Observed:
+    """Answers that nobody can connect to, here or elsewhere, where the control has the page from
+    the site's own address."""
+    real = [a for a in answers if not WORLD.is_bogon(a)]
+    dead = "generic_timeout_error"
+    return observed(
+        lookup(*answers), *others, [connect(a, failure=dead) for a in answers],
+        control(), [connect(a, failure=dead, vantage="control") for a in real], **about,
+    )  # fmt: skip
+
+
+def _in_clear(answer: str, sealed: list[str]) -> list[Attempt]:
+    """What a public resolver says in clear, and one over TLS."""
+    return [lookup(answer, resolver=PUBLIC), lookup(*sealed, resolver=SEALED)]
+
+
 def _dead_answers(at_control: str | None) -> Observed:
     """Two answers in the site's network fail here; a third address, the control's, works."""
     stray = "192.0.2.10"
@@ -195,6 +229,11 @@ _CASES: tuple[RuleCase, ...] = (
         ),
     ),
     RuleCase(
+        "probe.resolver_silent",
+        silent_resolver(**UNHEARD),
+        silent_resolver(resolver_asn=ACCESS_ASN),
+    ),
+    RuleCase(
         "probe.clock",
         stopped("tls", "ssl_invalid_certificate", Seen.REACHES),
         observed(
@@ -215,6 +254,16 @@ _CASES: tuple[RuleCase, ...] = (
         "dns.bogon.control_reaches",
         observed(lookup(BOGON), control()),
         observed(lookup(BOGON, HERE), control()),
+    ),
+    RuleCase(
+        "dns.bogon.among",
+        dead_for_all(TWIN, BOGON6),
+        dead_for_all(TWIN, PRIVATE6),
+    ),
+    RuleCase(
+        "dns.bogon.among_proved",
+        dead_for_all(TWIN, BOGON6, others=(handshake(HERE),)),
+        dead_for_all(TWIN, BOGON6, others=(handshake(HERE, chain="wrong_name"),)),
     ),
     RuleCase(
         "dns.bogon.control_fails",
@@ -256,6 +305,11 @@ _CASES: tuple[RuleCase, ...] = (
         "dns.answers.dead",
         _dead_answers("generic_timeout_error"),
         _dead_answers(None),
+    ),
+    RuleCase(
+        "dns.answers.unsealed",
+        dead_for_all(TWIN, others=(*_in_clear(TWIN, sealed=[HERE]), handshake(HERE))),
+        dead_for_all(TWIN, others=(*_in_clear(TWIN, sealed=[HERE, TWIN]), handshake(HERE))),
     ),
     RuleCase(
         "dns.differs.in_clear",
@@ -440,4 +494,5 @@ _CASES: tuple[RuleCase, ...] = (
 
 RULE_CASES: tuple[RuleCase, ...] = (*(_step_case(rule_id) for rule_id in STEP_IDS), *_CASES)
 
-__all__ = ["CODE_OF", "RULE_CASES", "SITE", "STEP_IDS", "RuleCase", "quorum", "stopped"]
+__all__ = ["CODE_OF", "RULE_CASES", "SITE", "STEP_IDS", "UNHEARD", "RuleCase", "dead_for_all",
+           "quorum", "silent_resolver", "stopped"]  # fmt: skip

@@ -90,6 +90,7 @@ def page(status: int | None) -> dict[str, Any]:
         (DNS, forged(cname="elsewhere.example"), "dns.injection.other"),
         (DNS, forged(a=["5.160.9.7"]), "dns.injection.other"),
         (DNS, forged(a=["31.13.94.37", "10.10.34.36"]), "dns.injection.other"),
+        (DNS, forged(aaaa=["2001::1f0d:4a0d"]), "dns.injection.bogon"),
         (DNS, forged(), "dns.no_answer"),
         (DNS, forged(rcode="NXDOMAIN"), "dns.nxdomain"),
         (DNS, forged(rcode="REFUSED"), "dns.refused"),
@@ -163,6 +164,11 @@ def test_what_follows_a_trigger_for_a_while_may_show_otherwise():
 )
 def test_a_client_may_see_less_than_was_done(trigger, action, mechanisms):
     assert mechanisms_of(censor(trigger, action), {}) == mechanisms
+
+
+def test_an_answer_of_addresses_on_the_internet_and_off_it_shows_both_ways():
+    mixed = censor(DNS, forged(a=["31.13.94.37"], aaaa=["2001::1f0d:4a0d"]))
+    assert mechanisms_of(mixed, {}) == ("dns.injection.other", "dns.injection.bogon")
 
 
 @pytest.mark.parametrize(

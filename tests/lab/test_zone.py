@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatewatch.lab.scenario import Answer, Host, Scenario
-from gatewatch.lab.zone import ByName, Zone
+from gatewatch.lab.zone import WHOAMI, ByName, Zone
 
 COUNTRIES = {"130.192.0.1": "IT", "77.75.0.1": "CZ"}
 
@@ -110,3 +110,22 @@ def test_a_resolvers_own_word_comes_before_the_truth():
     own = ByName({".example.org": Answer(addresses=("10.10.34.35",))})
     reply = zone().reply("www.example.org", "A", "77.75.0.1", own)
     assert [record.value for record in reply.records] == ["10.10.34.35"]
+
+
+@pytest.mark.parametrize(
+    ("resolver", "kind", "seen"),
+    [
+        pytest.param("77.75.0.53", "A", ["77.75.0.53"], id="a resolver, whoever asks it"),
+        pytest.param(None, "A", ["77.75.0.1"], id="the asker himself, without one"),
+        pytest.param("2001:db8::53", "A", [], id="a resolver without IPv4"),
+        pytest.param("77.75.0.53", "AAAA", [], id="never over IPv6"),
+    ],
+)
+def test_a_name_tells_who_asks_its_servers(resolver, kind, seen):
+    reply = zone().reply(WHOAMI.upper(), kind, "77.75.0.1", resolver=resolver)
+    assert (reply.rcode, [record.value for record in reply.records]) == ("NOERROR", seen)
+
+
+def test_a_world_may_have_another_word_on_that_name():
+    found = zone(whoami_v4_powerdns_org=Answer(rcode="SERVFAIL"))
+    assert found.reply(WHOAMI, "A", "77.75.0.1").rcode == "SERVFAIL"

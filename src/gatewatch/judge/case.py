@@ -26,6 +26,9 @@ often lack the chain or its intermediates; a chain that is readable and wrong ne
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_SEALED = ("doh", "dot")
+"Transports that authenticate the resolver, so that its answer is its own word."
+
 _SILENCE = (FailureKind.TIMEOUT, FailureKind.UNREACHABLE, FailureKind.LOCAL, FailureKind.UNKNOWN,
             FailureKind.DNS_OTHER)  # fmt: skip
 """Failures that a probe without any network has too."""
@@ -54,6 +57,16 @@ class Hop(NamedTuple):
     @property
     def host(self) -> str:
         return self.endpoint.host if self.endpoint else ""
+
+    @property
+    def sealed(self) -> set[str]:
+        """What resolvers answer that the network cannot speak for."""
+        return {a for o in self.others if o.transport in _SEALED for a in o.addresses}
+
+    @property
+    def in_clear(self) -> set[str]:
+        """What resolvers other than the user's answer to questions in clear."""
+        return {a for o in self.others if o.transport == "udp" for a in o.addresses}
 
 
 class Obstacle(NamedTuple):
@@ -189,8 +202,8 @@ class Case:
         )
         if seen is Seen.FAILS and control.page is not None:
             # The helper tries whatever address the probe names; that one of them is dead for
-            # everybody does not make the site down when the helper reached it elsewhere.
-            return Seen.NONE
+            # everybody does not make the site down.
+            return Seen.ELSEWHERE
         return control.page_seen if seen is Seen.NONE else seen
 
     def _control_resolves(self) -> Seen:

@@ -1,7 +1,7 @@
 """The control vantage's side of a measurement, asked one question at a time.
 
-Every answer keeps three things apart: the control reached it, the control failed too, and
-there is no control for it. The last is never read as either of the others.
+Every answer keeps apart: the control reached it, the control failed too, and there is no
+control for it. The last is never read as one of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ class Seen(StrEnum):
 
     REACHES = "reaches"
     FAILS = "fails"
+    ELSEWHERE = "elsewhere"
+    "It fails at this address too, and has the page from another one."
     NONE = "none"
 
 

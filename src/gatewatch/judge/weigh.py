@@ -108,9 +108,12 @@ def _why_unclear(case: Case, fired: Sequence[tuple[Rule, FiredRule]]) -> Reason:
         return Reason.REDIRECT_UNFOLLOWED
     if case.final is None and case.obstacle is None:
         return Reason.NO_EVIDENCE
-    if not case.control.present or any(rule.control == "none" for rule, _ in fired):
+    said = {rule.control for rule, _ in fired}
+    if "elsewhere" in said:
+        return Reason.DEAD_ADDRESS
+    if "none" in said or not (case.control.present or said & {"reaches", "fails"}):
         return Reason.NO_CONTROL
     spoken = {rule.evidence_for for rule, _ in fired if rule.weight >= 2.0}
     if len(spoken) > 1:
         return Reason.CONFLICTING
-    return Reason.PAGE_DIFFERS if case.final is not None else Reason.NO_CONTROL
+    return Reason.PAGE_DIFFERS if case.final is not None else Reason.WEAK_EVIDENCE

@@ -168,7 +168,7 @@ def _shown(action: Action, cause: str, hosts: Mapping[str, Host]) -> Iterator[st
     for name, value in action.given():
         match value:
             case ForgeDns():
-                yield _forged(value, hosts)
+                yield from _forged(value, hosts)
             case BlockPage():
                 yield _page(value.status)
             case Divert():
@@ -184,27 +184,31 @@ def _shown(action: Action, cause: str, hosts: Mapping[str, Host]) -> Iterator[st
                 yield from (found,) if found else ()
 
 
-def _forged(forged: ForgeDns, hosts: Mapping[str, Host]) -> str:
+def _forged(forged: ForgeDns, hosts: Mapping[str, Host]) -> Iterator[str]:
     if forged.wrong_id:
-        return "dns"
-    addresses = (*forged.a, *forged.aaaa)
-    return _answered(forged.rcode, addresses, forged.cname, hosts)
+        yield "dns"
+    else:
+        addresses = (*forged.a, *forged.aaaa)
+        yield from _answered(forged.rcode, addresses, forged.cname, hosts)
 
 
 def _answered(
     rcode: str, addresses: tuple[str, ...], cname: str | None, hosts: Mapping[str, Host]
-) -> str:
-    """How an answer that is not the true one shows."""
+) -> Iterator[str]:
+    """How an answer that is not the true one shows, or one drawn from a pool."""
     if rcode != "NOERROR":
-        return _RCODES[rcode]
+        yield _RCODES[rcode]
+        return
     if cname is not None:
         addresses += tuple(a for h in hosts.values() if cname in h.names for a in h.addresses)
     if not addresses:
-        return "dns.no_answer" if cname is None else "dns.injection.other"
-    if all(is_bogon(address) for address in addresses):
-        return "dns.injection.bogon"
-    blocks = {a for h in hosts.values() if _serves_block_page(h) for a in h.addresses}
-    return "dns.injection.blockpage" if blocks & {*addresses} else "dns.injection.other"
+        yield "dns.no_answer" if cname is None else "dns.injection.other"
+    real = {address for address in addresses if not is_bogon(address)}
+    if real:
+        blocks = {a for h in hosts.values() if _serves_block_page(h) for a in h.addresses}
+        yield "dns.injection.blockpage" if blocks & real else "dns.injection.other"
+    if real != {*addresses}:
+        yield "dns.injection.bogon"
 
 
 def _serves_block_page(host: Host) -> bool:
@@ -224,14 +228,15 @@ def _intercepted(box: Middlebox, hosts: Mapping[str, Host]) -> Iterator[str]:
     if box.script:
         yield "http.injection"
     if box.resolver is not None:
-        yield _lie(box.resolver, hosts)
+        yield from _lie(box.resolver, hosts)
 
 
-def _lie(answer: Answer, hosts: Mapping[str, Host]) -> str:
+def _lie(answer: Answer, hosts: Mapping[str, Host]) -> Iterator[str]:
     """How a resolver's own word shows."""
     if answer.silent:
-        return "dns.timeout"
-    return _answered(answer.rcode, answer.addresses, answer.cname, hosts)
+        yield "dns.timeout"
+    else:
+        yield from _answered(answer.rcode, answer.addresses, answer.cname, hosts)
 
 
 def mechanisms_by(name: str, scenario: Scenario) -> tuple[str, ...]:
@@ -243,7 +248,8 @@ def mechanisms_by(name: str, scenario: Scenario) -> tuple[str, ...]:
     if host.middlebox is not None:
         found += _intercepted(host.middlebox, scenario.hosts)
     if host.resolver is not None:
-        found += [_lie(answer, scenario.hosts) for answer in host.resolver.answers.values()]
+        lies = host.resolver.answers.values()
+        found += [mechanism for lie in lies for mechanism in _lie(lie, scenario.hosts)]
     return tuple(dict.fromkeys(found))
 
 

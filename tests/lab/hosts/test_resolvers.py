@@ -13,6 +13,7 @@ import pytest
 
 from gatewatch.lab.reference.steps import lookup, lookup_https
 from gatewatch.lab.scenario import Answer, Host, Resolver
+from gatewatch.lab.zone import WHOAMI
 from tests.lab.hosts.running import ABROAD, PROBE, RESOLVER, SITE, Running, meet, world
 
 FORWARDER = "130.192.3.21"
@@ -162,6 +163,22 @@ def ask_one(host: Host, failure: str | None, addresses: tuple[str, ...]) -> None
 )
 def test_a_resolver_of_an_access_network(resolver, failure, addresses):
     ask_one(Host(addresses=(FORWARDER,), resolver=resolver), failure, addresses)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        pytest.param(RESOLVER, RESOLVER, id="the one that is asked"),
+        pytest.param(FORWARDER, RESOLVER, id="the one that it asks in turn"),
+    ],
+)
+def test_a_name_tells_which_resolver_asks_the_worlds_servers(asked, seen):
+    async def visit(running: Running) -> None:
+        found = await lookup(running.vantage(), asked, WHOAMI, "A", late_s=0)
+        assert found.addresses == (seen,)
+
+    forwarder = Host(addresses=(FORWARDER,), resolver=Resolver(upstream=RESOLVER))
+    meet(world({"forwarder": forwarder, "site": SITE_HOST}), visit)
 
 
 def test_what_is_no_query_is_not_answered():

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import dns.message
 import pytest
 
 from gatewatch.lab.certificates import Office
 from gatewatch.lab.pages import page
 from gatewatch.lab.reference.client import measure
 from gatewatch.lab.reference.seat import Seat
+from gatewatch.lab.zone import WHOAMI
 from gatewatch.model.mechanism import under
 from tests.judge.reading import read
 from tests.lab.reference.town import (
@@ -308,6 +310,53 @@ def test_a_second_answer_is_kept_apart(office):
     keys = measured(HTTPS, World(public=race), office)["test_keys"]
     late = [a["ipv4"] for q in keys["x_dns_duplicate_responses"] for a in q["answers"] or []]
     assert late == [SITE]
+
+
+SEEN = "130.192.3.99"
+"Under which address the provider's resolver asks others."
+
+
+@pytest.mark.parametrize(
+    ("isp", "about", "resolver", "told"),
+    [
+        pytest.param((SEEN,), {}, ("AS137", SEEN), [{"address": SEEN}], id="it says"),
+        pytest.param(
+            (SEEN,),
+            {"asn_of": lambda address: None},
+            ("AS0", SEEN),
+            [{"address": SEEN}],
+            id="it is in a network that nobody knows",
+        ),
+        pytest.param(None, {}, ("AS0", "127.0.0.2"), None, id="it denies the name"),
+        pytest.param(
+            (SEEN,), {"resolver": "130.192.3.22"}, ("AS0", "127.0.0.2"), None, id="nobody is there"
+        ),
+        pytest.param((SEEN,), {"resolver": None}, ("AS0", "127.0.0.2"), None, id="there is none"),
+    ],
+)
+def test_the_systems_resolver_is_who_it_says_it_is(isp, about, resolver, told, office):
+    named = NAMES if isp is None else {**NAMES, WHOAMI: isp}
+    world = World(isp=zone(named), public=zone({WHOAMI: ("8.8.8.9",)}))
+    seat = {"asn_of": {SEEN: 137}.get, **about}
+    found = measured(HTTPS, world, office, **seat)
+    assert (found["resolver_asn"], found["resolver_ip"]) == resolver
+    assert found["test_keys"]["client_resolver"] == resolver[1]
+    assert found["test_keys"]["x_dns_whoami"] == {
+        "system_v4": told,
+        "udp_v4": {"8.8.8.8:53": [{"address": "8.8.8.9"}]},
+    }
+
+
+def test_the_resolver_is_asked_who_it_is_while_the_name_is_asked_for(office):
+    heard: list[str] = []
+
+    def noted(question: bytes):
+        heard.append(str(dns.message.from_wire(question).question[0].name).rstrip("."))
+        return HONEST(question)
+
+    measured(f"http://{OTHER}/moved", World(isp=noted), office)
+    assert sorted(heard[:3]) == [OTHER, OTHER, WHOAMI], "both types of the first name, and this"
+    assert heard[3:] == [NAME, NAME]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from gatewatch.judge.rules import answers, pages, probe, steps
 from gatewatch.judge.rules.row import Rule
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 
 RULES: tuple[Rule, ...] = (*probe.RULES, *answers.RULES, *steps.RULES, *pages.RULES)
 

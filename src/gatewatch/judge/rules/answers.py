@@ -7,7 +7,7 @@ published forgery, that speaks.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from gatewatch.judge.case import REDIRECTS, Case, Hop, authentic
 from gatewatch.judge.compare import Answers, compare_pages
@@ -19,6 +19,9 @@ from gatewatch.model.outcome import Outcome, Reason
 EMBEDDED_CACHES = frozenset({2906, 13335, 15169, 16625, 20940, 32934, 54113})
 """Networks that put their caches inside access networks, so that an access network's own
 address for their names is ordinary: Netflix, Cloudflare, Google, Akamai (two), Meta, Fastly."""
+
+_UNIQUE_LOCAL = ip_network("fc00::/7")
+"RFC 4193."
 
 
 def _addresses(hop: Hop) -> str:
@@ -128,19 +131,32 @@ def _validated(case: Case) -> Fired | None:
     return Fired(f"{good[0]}, unknown to the control, proves the name {hop.host} by TLS")
 
 
+def _stray(case: Case) -> Hop | None:
+    """The first hop, if its answer is in other networks than the control's, and only those say
+    so for whom the network can speak."""
+    hop = case.first
+    if hop is None or case.answers is not Answers.DIFFER or case.only_bogons(hop):
+        return None
+    return None if _vouched(case, hop) else hop
+
+
+def _vouched(case: Case, hop: Hop) -> bool:
+    """Does a resolver give the same answer over an authenticated channel?"""
+    return any(not case.refdata.is_bogon(a) for a in hop.sealed & (hop.addresses or set()))
+
+
 def _differs(case: Case) -> Fired | None:
-    if case.first is None or case.answers is not Answers.DIFFER or case.only_bogons(case.first):
+    hop = _stray(case)
+    if hop is None:
         return None
     theirs = ", ".join(case.control.addresses[:3])
-    return Fired(f"answered {_addresses(case.first)}, the control {theirs}, in other networks")
+    return Fired(f"answered {_addresses(hop)}, the control {theirs}, in other networks")
 
 
 def _leads_astray(case: Case) -> Fired | None:
     """Another answer, whose address does not hold the name, while the control gets the page."""
-    hop = case.first
-    if hop is None or case.answers is not Answers.DIFFER or case.control.page is None:
-        return None
-    if case.only_bogons(hop) or _validated(case):
+    hop = _stray(case)
+    if hop is None or case.control.page is None or _validated(case):
         return None
     words = f"{hop.host} is answered with {_addresses(hop)}, which "
     step = case.obstacle
@@ -162,15 +178,11 @@ def _leads_astray(case: Case) -> Fired | None:
 def _dead_in_clear(case: Case) -> Fired | None:
     """Forged answers are sometimes drawn from the site's own network. Then they are dead for
     everybody, and differ by question, while the real address works from this very probe."""
-    hop, step = case.first, case.obstacle
-    if hop is None or step is None or step.hop.depth or step.layer != "tcp":
+    hop = _unanswered(case)
+    if hop is None or case.answers is not Answers.SAME_NETWORK or case.control.page is None:
         return None
     theirs = set(case.control.addresses)
-    if case.answers is not Answers.SAME_NETWORK or case.control.page is None:
-        return None
-    mine = hop.addresses or frozenset[str]()
-    asked = [o for o in hop.others if o.transport == "udp" and o.addresses]
-    stray = {a for o in asked for a in o.addresses} - theirs - mine
+    stray = hop.in_clear - theirs - (hop.addresses or set())
     tried = [o for o in case.observed.connects if o.vantage == "probe" and o.address in stray]
     dead = [case.control.connects(attempts) for attempts in (hop.connects, tried)]
     works = [o.address for o in hop.detours if authentic(o) and o.address in theirs]
@@ -183,10 +195,77 @@ def _dead_in_clear(case: Case) -> Fired | None:
     )
 
 
+def _unanswered(case: Case) -> Hop | None:
+    """The first hop, if none of the addresses answered accepts a connection."""
+    step = case.obstacle
+    if step is None or step.hop.depth or step.layer != "tcp":
+        return None
+    return step.hop
+
+
+def _dead_unsealed(case: Case) -> Fired | None:
+    """One answer from all who are asked in clear, dead for everybody; over TLS there is another,
+    and it works from this very probe. A site that has lost one server of several can look so."""
+    hop = _unanswered(case)
+    if hop is None or case.answers is not Answers.SAME_NETWORK:
+        return None
+    mine = hop.addresses or frozenset[str]()
+    if not mine & hop.in_clear or mine & hop.sealed:
+        return None
+    if case.control.page is None or case.control.connects(hop.connects) is not Seen.FAILS:
+        return None
+    proved = {o.address for o in hop.detours if authentic(o)}
+    works = sorted(a for a in proved & hop.sealed if a)
+    if not works or proved & hop.in_clear:
+        return None
+    return Fired(
+        f"{hop.host} is answered in clear with {_addresses(hop)}, dead for everybody, and over "
+        f"TLS with {works[0]}, which serves it from here",
+        "dns.injection",
+    )
+
+
+def _bogon_among(proved: bool):
+    """Injectors that take an A from anybody's network betray themselves by the AAAA.
+
+    Args:
+        proved: the address that an unaltered answer names holds the name, seen from here.
+    """
+
+    def condition(case: Case) -> Fired | None:
+        hop = _unanswered(case)
+        theirs = case.control.addresses
+        if hop is None or not theirs or any(case.refdata.is_bogon(a) for a in theirs):
+            return None
+        if case.answers is Answers.SHARED or _vouched(case, hop):
+            return None  # a true address is among them, whatever else is
+        bogons = [a for a in case.bogons(hop) if a not in hop.sealed and not _unique_local(a)]
+        serves = case.control.connects(hop.connects) is Seen.REACHES
+        if not bogons or serves or any(authentic(o) for o in hop.twins):
+            return None
+        named = hop.sealed.union(theirs)
+        works = [o.address for o in hop.detours if authentic(o) and o.address in named]
+        if bool(works) is not proved:
+            return None
+        mine = hop.addresses or frozenset[str]()
+        dead = ", ".join(sorted(mine.difference(case.bogons(hop)))[:2])
+        words = f"{hop.host} is answered with {dead}, dead, and {bogons[0]}, not on the Internet"
+        words += f"; {works[0]} serves it from here" if works else ""
+        return Fired(words, "dns.injection.bogon")
+
+    return condition
+
+
+def _unique_local(address: str) -> bool:
+    """An access network without IPv4 may translate addresses under a private prefix of its own
+    (RFC 6147, section 5.2), which is honest."""
+    return ip_address(address) in _UNIQUE_LOCAL
+
+
 def _differs_in_clear(case: Case) -> Fired | None:
     """The same stray answer from resolvers that have nothing in common but a path in clear."""
-    hop = case.first
-    if hop is None or case.answers is not Answers.DIFFER or case.only_bogons(hop):
+    hop = _stray(case)
+    if hop is None:
         return None
     mine = hop.addresses or frozenset[str]()
     clear = [o for o in hop.others if o.transport == "udp" and mine & set(o.addresses)]
@@ -196,8 +275,7 @@ def _differs_in_clear(case: Case) -> Fired | None:
     owners = {n for n in lookup.asns if n} if lookup else set[int]()
     if owners & EMBEDDED_CACHES:
         return None
-    theirs = set(case.control.addresses)
-    sealed = [o for o in hop.others if o.transport == "doh" and theirs & set(o.addresses)]
+    sealed = [o for o in hop.others if {*case.control.addresses} & hop.sealed & {*o.addresses}]
     here = {n for o in hop.system for n in o.asns if n}
     access = here & {case.measurement.probe_asn, case.measurement.resolver_asn}
     if not sealed and not access:
@@ -218,7 +296,7 @@ def _ghost(case: Case) -> Fired | None:
     hop, lookup = case.first, case.control.lookup
     if hop is None or lookup is None or not hop.addresses or case.only_bogons(hop):
         return None
-    if kind_of(lookup.failure) is not FailureKind.NXDOMAIN:
+    if kind_of(lookup.failure) is not FailureKind.NXDOMAIN or _vouched(case, hop):
         return None
     return Fired(
         f"{hop.host} does not exist for the control and is {_addresses(hop)} here", "dns.injection"
@@ -231,6 +309,12 @@ RULES = (
     Rule("dns.bogon.control_reaches", "dns", "reaches", Outcome.BLOCKED, 5.0,
          "only addresses that are not on the Internet, where the control gets real ones",
          _bogon(Seen.REACHES)),
+    Rule("dns.bogon.among", "dns", "reaches", Outcome.BLOCKED, 1.4,
+         "dead addresses, one of them not on the Internet, where the control gets real ones",
+         _bogon_among(proved=False)),
+    Rule("dns.bogon.among_proved", "dns", "reaches", Outcome.BLOCKED, 3.0,
+         "the same, and the address that the control or DNS over TLS names works from here",
+         _bogon_among(proved=True)),
     Rule("dns.bogon.control_fails", "dns", "fails", Outcome.DOWN, 4.5,
          "only addresses that are not on the Internet, for the control too",
          _bogon(Seen.FAILS)),
@@ -249,13 +333,17 @@ RULES = (
          "an answer in other networks than the control's, and a certificate proves it",
          _validated),
     Rule("dns.differs", "dns", "reaches", Outcome.BLOCKED, 0.3,
-         "an answer in other networks than the control's", _differs),
+         "an answer in other networks than the control's, not given over TLS", _differs),
     Rule("dns.differs.leads_astray", "dns", "reaches", Outcome.BLOCKED, 3.3,
-         "an answer in other networks that does not serve the name, which the control gets",
+         "an answer in other networks, not given over TLS, that does not serve the name, which "
+         "the control gets",
          _leads_astray),
     Rule("dns.answers.dead", "dns", "reaches", Outcome.BLOCKED, 3.0,
          "several answers in clear, each dead for everybody, where the real address works",
          _dead_in_clear),
+    Rule("dns.answers.unsealed", "dns", "reaches", Outcome.BLOCKED, 1.4,
+         "one answer in clear, dead for everybody, and over TLS another, which works",
+         _dead_unsealed),
     Rule("dns.differs.in_clear", "dns", "reaches", Outcome.BLOCKED, 0.7,
          "the same stray answer from unrelated resolvers asked in clear, and not over TLS",
          _differs_in_clear),

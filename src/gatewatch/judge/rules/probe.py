@@ -7,6 +7,7 @@ from gatewatch.judge.control import Seen
 from gatewatch.judge.rules.row import Fired, Rule
 from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.model.outcome import Outcome, Reason
+from gatewatch.model.records import Lookup
 
 _OFFLINE = frozenset(
     (
@@ -17,6 +18,11 @@ _OFFLINE = frozenset(
         FailureKind.DNS_OTHER,
     )
 )
+
+_DENIALS = (FailureKind.NXDOMAIN, FailureKind.NO_ANSWER, FailureKind.DNS_REFUSED)
+
+_NOBODY = "127.0.0.2"
+"What OONI's probes write in place of a resolver that did not say who it is, with AS0."
 
 
 def _own_fault(case: Case) -> Fired | None:
@@ -39,6 +45,38 @@ def _offline(case: Case) -> Fired | None:
     return Fired("no resolver, no address and no helper answered")
 
 
+def _resolver_silent(case: Case) -> Fired | None:
+    """A resolver hides a name by silence only if it speaks of others.
+
+    Where other resolvers are silent about the name too, it is the path that is silent.
+    """
+    step = case.obstacle
+    if step is None or step.layer != "dns" or step.kind is not FailureKind.TIMEOUT:
+        return None
+    if _resolver_known(case) or case.seen(step) is Seen.FAILS:
+        return None
+    clear = [o for o in step.hop.others if o.transport == "udp"]
+    if clear and not any(_spoken(o) for o in clear):
+        return None
+    return Fired(f"{step.hop.host}: {step.words[:80]}, from a resolver that was never heard")
+
+
+def _resolver_known(case: Case) -> bool:
+    """Has the system's resolver answered anything, now or when the probe asked who it is?"""
+    measurement = case.measurement
+    if measurement.resolver_asn is not None:
+        return True
+    if measurement.resolver_ip not in (None, _NOBODY):
+        return True
+    mine = [o for o in case.observed.lookups if o.vantage == "probe" and o.transport == "system"]
+    return any(_spoken(o) for o in mine)
+
+
+def _spoken(lookup: Lookup) -> bool:
+    """An answer, or a denial; a stub may make up other failures by itself."""
+    return lookup.failure is None or kind_of(lookup.failure) in _DENIALS
+
+
 def _clock(case: Case) -> Fired | None:
     step = case.obstacle
     if step is None or step.layer != "tls" or step.failure != "ssl_invalid_certificate":
@@ -58,6 +96,9 @@ RULES = (
     Rule("probe.offline", "probe", "own", Outcome.OPEN, 0.0,
          "everything failed, the helper included", _offline,
          masks=Reason.NO_PROBE_NETWORK),
+    Rule("probe.resolver_silent", "probe", "own", Outcome.OPEN, 0.0,
+         "the resolver is silent about the name, and nothing shows that it is alive",
+         _resolver_silent, masks=Reason.RESOLVER_SILENT),
     Rule("probe.clock", "probe", "reaches", Outcome.OPEN, 0.0,
          "a certificate refused for its dates only, where the control accepts it", _clock,
          masks=Reason.PROBE_CLOCK),

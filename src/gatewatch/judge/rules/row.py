@@ -23,7 +23,7 @@ class Rule(NamedTuple):
     layer: str
     "`dns`, `tcp`, `tls`, `http`, or `probe` for the probe's own state."
     control: str
-    "What a control says: `reaches`, `fails`, `none`; or `own` where none is asked."
+    "What a control says, as in `control.Seen`; or `own` where none is asked."
     evidence_for: Outcome
     weight: float
     "Nats."

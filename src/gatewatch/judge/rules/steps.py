@@ -1,7 +1,8 @@
 """Rules on the step of the path that failed, by layer, kind of failure and what a control says.
 
-One row of `_FAILURES` is one way to fail; each makes three rules, so that "the control gets
-through", "the control fails too" and "there is no control" are told apart for every one.
+One row of `_FAILURES` is one way to fail; each makes a rule for every word a control can say of
+it, so that "the control gets through", "the control fails too" and "there is no control" are
+told apart for every one, and "it fails too, at this address" where steps have an address.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ _FAILURES: tuple[tuple[str, K, float, str], ...] = (
 _FAILS_TOO = 4.5
 _NO_CONTROL = 0.7
 "Without a control a failure here is a question. It stays below any threshold by itself."
+_DEAD_ADDRESS = 0.7
+"""An address that is dead for everybody was forged, or the site has lost a server: a question
+too, and answered, if at all, by who named the address."""
+
+_WITH_ADDRESS = ("tcp", "tls")
 
 
 def _step_rules() -> Iterator[Rule]:
@@ -55,8 +61,12 @@ def _step_rules() -> Iterator[Rule]:
         for seen, outcome, nats, words in (
             (Seen.REACHES, Outcome.BLOCKED, weight, "the control gets past this step"),
             (Seen.FAILS, Outcome.DOWN, _FAILS_TOO, "the control fails here too"),
+            (Seen.ELSEWHERE, Outcome.BLOCKED, _DEAD_ADDRESS,
+             "the control fails at this address too, and gets the page at another"),
             (Seen.NONE, Outcome.BLOCKED, _NO_CONTROL, "no control tells how this step ends"),
-        ):
+        ):  # fmt: skip
+            if seen is Seen.ELSEWHERE and layer not in _WITH_ADDRESS:
+                continue
             yield Rule(
                 id=f"{layer}.{kind}.control_{seen}",
                 layer=layer,

@@ -20,16 +20,16 @@ NOBODY = "127.0.0.2"
 
 
 class Whoami(NamedTuple):
-    """Resolvers by the addresses that are seen of them; None for one that did not answer."""
+    """Under which address each resolver is seen; None for one that did not answer."""
 
-    system: str | None = None
-    udp: tuple[tuple[str, str | None], ...] = ()
-    "Resolver as OONI writes it, and what is seen of it."
+    system: str | None
+    udp: dict[str, str | None]
+    "By resolver, as OONI writes it: `8.8.8.8:53`."
 
     def entry(self) -> Json:
         """As in `x_dns_whoami`."""
-        udp = {resolver: _seen(address) for resolver, address in self.udp if address}
-        return {"system_v4": _seen(self.system), "udp_v4": udp}
+        answered = {resolver: _seen(address) for resolver, address in self.udp.items() if address}
+        return {"system_v4": _seen(self.system), "udp_v4": answered}
 
 
 def _seen(address: str | None) -> list[Json] | None:
@@ -39,12 +39,12 @@ def _seen(address: str | None) -> list[Json] | None:
 async def ask_whoami(vantage: Vantage, seat: Seat) -> Whoami:
     """Ask the system's resolver, and the public one that the measurement asks, both at once."""
 
-    async def ask(resolver: str) -> str | None:
+    async def ask(resolver: str | None) -> str | None:
+        if resolver is None:
+            return None
         found = await lookup(vantage, resolver, WHOAMI, "A", late_s=0.0)
         return next(iter(found.addresses), None)
 
-    system = [] if seat.resolver is None else [seat.resolver]
-    public = seat.udp_resolvers[:1]
-    seen = await asyncio.gather(*(ask(resolver) for resolver in (*system, *public)))
-    told = zip((endpoint(resolver, DNS_PORT) for resolver in public), seen[len(system) :])
-    return Whoami(seen[0] if system else None, tuple(told))
+    public = {endpoint(resolver, DNS_PORT): resolver for resolver in seat.udp_resolvers[:1]}
+    system, *udp = await asyncio.gather(ask(seat.resolver), *map(ask, public.values()))
+    return Whoami(system, dict(zip(public, udp, strict=True)))

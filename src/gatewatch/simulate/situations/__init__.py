@@ -15,8 +15,11 @@ from gatewatch.simulate.situations.flawed import RECORDS
 from gatewatch.simulate.situations.names import NAMES
 from gatewatch.simulate.situations.paths import PATHS
 from gatewatch.simulate.situations.suite import SUITE
+from gatewatch.simulate.situations.twins import TWINS
 
-SITUATIONS: dict[str, Situation] = {s.name: s for s in (*SUITE, *NAMES, *PATHS, *CONTENT, *RECORDS)}
+SITUATIONS: dict[str, Situation] = {
+    s.name: s for s in (*SUITE, *NAMES, *TWINS, *PATHS, *CONTENT, *RECORDS)
+}
 """Name → situation."""
 
 HEADER = (
