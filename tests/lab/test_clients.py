@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.clients.cases import OPEN, Target, scenario_of
 from benchmarks.clients.running import Client, shown_in, visit_worlds
 from benchmarks.clients.tools import TOOLS, Tool
-from tests.lab.full import requires_full_lab, requires_tool
+from gatewatch.lab.load import load
+from gatewatch.lab.world import World
+from tests.lab.full import in_world, requires_full_lab, requires_tool
 
 PATIENCE_S = 3.0
 
@@ -71,6 +75,32 @@ def test_programs_show_what_they_show_behind_the_real_thing(tmp_path: Path):
         if not re.fullmatch(f"(?:{getattr(SHOWN[mechanism], name)})(?:, after \\d+ s)?", words)
     }
     assert unlike == {}
+
+
+def test_a_datagram_to_a_closed_port_is_refused_over_either_ip():
+    scenario = load("tls-reset-sni-ipv6")
+    addresses = scenario.hosts["wikipedia"].addresses
+
+    def knock(_: World) -> dict[str, str]:
+        return {address: answer_to_datagram(address, 443) for address in addresses}
+
+    assert in_world(scenario, {"free": knock}).results["free"] == dict.fromkeys(
+        addresses, "ECONNREFUSED"
+    )
+
+
+def answer_to_datagram(address: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(PATIENCE_S)
+        sender.connect((address, port))
+        sender.send(b"anyone there?")
+        try:
+            return repr(sender.recv(64))
+        except TimeoutError:
+            return "nothing"
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
 
 
 def client(name: str, tool: Tool) -> Client:
