@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test docs clients bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatewatch needs Python 3.11 or newer, this is " + sys.version)'
@@ -16,6 +16,7 @@ demo: $(READY)
 	BIN=$(BIN) sh demo/run
 
 test: $(READY)
+	tests/lab/install-tools curl dig openssl tshark pgrep
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -24,8 +25,13 @@ test: $(READY)
 docs: $(READY)
 	$(BIN)/python -m gatewatch.model.document > docs/tables.md
 
+clients: $(READY)
+	tests/lab/install-tools curl dig openssl chromium chromedriver certutil
+	$(BIN)/python -m benchmarks.clients > docs/lab-clients.md
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.router
 	$(BIN)/python -m benchmarks.accuracy
 
 clean:

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +27,8 @@ _FAMILIES = {4: 2, 6: 10}
 "IP version → address family as Linux counts them."
 _HOST_SCOPE = {4: 254, 6: 0}
 "A local route's scope; IPv6 has none."
+_IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
+"An address that is usable at once, and one that brings no route."
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,7 +53,10 @@ def unshare(flags: int, what: str) -> None:
     Raises:
         CannotSeal: the system does not let this user.
     """
-    _check(_libc.unshare(flags), f"a new {what} cannot be made")
+    result = _libc.unshare(flags)
+    if result != 0 and ctypes.get_errno() == errno.ENOSPC:  # which is not about space: unshare(2)
+        raise CannotSeal(f"a new {what} cannot be made: the limits in /proc/sys/user forbid it")
+    _check(result, f"a new {what} cannot be made")
 
 
 def become_root_of_new_user_namespace() -> None:
@@ -186,11 +191,15 @@ def furnish_machine(addresses: tuple[str, ...]) -> None:
             netlink.route("add", family=_FAMILIES[version], dst=_everything(version), oif=index)
 
 
-def furnish_world() -> None:
+def furnish_world(addresses: Iterable[str] = ()) -> None:
     """Make the entered namespace answer on every address, each packet by way of the router.
 
     What comes in is looked up in the local table, which holds everything; what goes out never
     is, so that even neighbours in here meet over the wire.
+
+    Args:
+        addresses: of the machines in it. IPv6 signs an ICMP error with the address that was asked
+            only where an interface has it; "everything is local" is enough for all else.
     """
     _set("net/ipv4/ip_nonlocal_bind", "1")
     _set("net/ipv6/ip_nonlocal_bind", "1")
@@ -209,6 +218,10 @@ def furnish_world() -> None:
             anywhere = {"type": "local", "dst": where, "oif": loopback, **local}
             netlink.route("add", family=family, scope=_HOST_SCOPE[version], **anywhere)
             netlink.route("add", family=family, dst=where, oif=index)
+        for address in addresses:
+            if ip_address(address).version == 6:
+                flags = _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE
+                netlink.addr("add", index=index, address=address, prefixlen=128, flags=flags)
 
 
 def _up(netlink) -> int:

@@ -47,6 +47,15 @@ READY_S = 30.0
 LOG, CA, REFUSED = "acts.jsonl", "ca.pem", "refused.json"
 "Files of a world's folder."
 
+TRUST_STORES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/cert.pem"),
+)
+"Where Debian, Fedora and Alpine keep the authorities that programs trust."
+TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"What programs that bring authorities of their own look at first."
+
 
 class WorldFailed(RuntimeError):
     """A process of the world ended before its time."""
@@ -84,7 +93,7 @@ class World:
             furnish_machine(self.scenario.networks[name].probe)
         self.hosts = Namespace()
         self._world = Tun(self.hosts, "world")
-        furnish_world()
+        furnish_world(a for host in self.scenario.hosts.values() for a in host.addresses)
         self._diversions = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready, self._ready = os.pipe()
         self._start("router", self._route)
@@ -95,6 +104,9 @@ class World:
                 raise WorldFailed("the hosts of the world did not start")
         finally:
             os.close(ready)
+        for name in self.scenario.vantages:
+            for target, text in self._machine_files(name).items():
+                self._own(name, target).write_text(text)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,11 +158,16 @@ class World:
         """
         self.machines[network].enter()
         private_mounts()
-        for target, text in self._machine_files(network).items():
-            ours = self.folder / f"{network}-{target.name}"
-            ours.write_text(text)
-            mount_over(ours, target)
+        for target in self._machine_files(network):
+            mount_over(self._own(network, target), target)
+        for name in (name for name in list(os.environ) if name.lower().endswith("_proxy")):
+            del os.environ[name]  # the host's, which is not in this world
+        os.environ.update(dict.fromkeys(TRUST_VARIABLES, str((self.folder / CA).resolve())))
         return Direct()
+
+    def _own(self, network: str, target: Path) -> Path:
+        """The file that a machine of that network has in place of the host's."""
+        return self.folder / f"{network}-{target.name}"
 
     def enter_world(self) -> None:
         """Move this process to where all other machines are."""
@@ -159,16 +176,13 @@ class World:
     def _machine_files(self, network: str) -> dict[Path, str]:
         """What a machine of that network finds in place of the host's own files."""
         resolver = self.scenario.networks[network].resolver
+        asked = f"nameserver {resolver}\n" if resolver else ""
         files = {
-            Path("/etc/resolv.conf"): f"nameserver {resolver}\noptions timeout:2 attempts:2\n",
+            Path("/etc/resolv.conf"): f"{asked}options timeout:2 attempts:2\n",
             Path("/etc/hosts"): "127.0.0.1 localhost\n::1 localhost\n",
+            **dict.fromkeys(TRUST_STORES, (self.folder / CA).read_text()),
         }
-        roots = Path("/etc/ssl/certs/ca-certificates.crt")
-        return {
-            target: text
-            for target, text in {**files, roots: (self.folder / CA).read_text()}.items()
-            if target.exists()
-        }
+        return {target: text for target, text in files.items() if target.exists()}
 
     # -- its processes -----------------------------------------------------------------------
 
@@ -177,6 +191,7 @@ class World:
 
     def _route(self) -> None:
         ours = {n.inode for n in (*self.machines.values(), self.hosts)}
+        os.close(self._ready)  # the hosts' to write to, and their end is its end
         Namespace()  # where there is no interface at all but a loopback that is down
         for interface in (*self._probes.values(), self._world):
             assert_sealed(interface.fileno(), ours)
