@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gatewatch.lab.load import names
-from tests.lab.full import requires_full_lab, requires_tool
+from tests.lab.full import requires_full_lab, requires_root, requires_tool
 
 GATEWATCH = [sys.executable, "-c", "from gatewatch.cli.app import main; main()", "lab"]
 
@@ -87,6 +87,12 @@ def test_a_scenario_is_shown_in_words(run, mine):
         (("run", "/nowhere/x.toml"), 1, "cannot be read"),
         (("run", "tls-reset-sni", "--pcap"), 2, "--folder"),
         (("check", "--kind", "nice"), 2, "nice"),
+        (("check", "tls-reset-sni", "--kind", "innocent"), 3, "no scenario is of that kind"),
+        (("check", "tls-reset-sni", "tls-reset-sni"), 2, "more than one scenario"),
+        (("check", "--at-once", "0"), 2, "at-once"),
+        (("check", "--client", "sh -c '"), 2, "No closing quotation"),
+        (("check", "--client", ""), 2, "wants a command"),
+        (("run", "tls-reset-sni", "--network", "garr"), 2, "comes after --"),
     ],
 )
 def test_what_cannot_be_done_is_said(run, line, code, words):
@@ -119,7 +125,7 @@ def test_somebody_elses_folder_is_left_alone(mine, tmp_path):
     (tmp_path / "mine" / "thesis.tex").write_text("all my work")
     done = lab("run", str(mine), "--folder", str(tmp_path), "--reduced")
     assert done.returncode == 1
-    assert "holds what no world left there" in done.stderr
+    assert "is not empty" in done.stderr
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "all my work"
 
 
@@ -130,6 +136,56 @@ def test_a_command_runs_at_a_vantage_point_and_its_end_is_ours(mine):
     assert done.stdout.startswith("nameserver 8.8.8.8\n")
     assert done.stdout.endswith("in")
     assert done.stderr == ""
+
+
+def test_a_command_gets_no_descriptor_of_the_hosts(mine):
+    requires_full_lab()
+    reading, writing = os.pipe()
+    told = lab("run", str(mine), "--", "sh", "-c", f"echo out >&{writing}", pass_fds=(writing,))
+    os.close(writing)
+    assert told.returncode
+    assert os.read(reading, 10) == b""
+    os.close(reading)
+
+
+def test_not_even_roots_command_enters_the_network_of_the_host(mine):
+    requires_full_lab()
+    requires_root()
+    nsenter = requires_tool("nsenter")
+    with subprocess.Popen(["sleep", "60"]) as host:
+        try:
+            way = f"/proc/{host.pid}/ns/net"
+            tried = f"umount /proc; {nsenter} --net={way} true && echo entered"
+            done = lab("run", str(mine), "--", "sh", "-c", tried)
+        finally:
+            host.kill()
+    assert "entered" not in done.stdout
+    assert done.returncode
+
+
+def test_a_client_that_leaves_no_file_is_said_to(mine, tmp_path):
+    requires_full_lab()
+    client = tmp_path / "client"
+    client.write_text('#!/bin/sh\nmkdir "$4"\n')
+    client.chmod(0o755)
+    done = lab("check", str(mine), "--client", str(client), "--json")
+    assert done.returncode == 1
+    assert "wrote no lab-mine-isp-0.jsonl" in json.loads(done.stdout)["unconfirmed"][0]
+
+
+def test_what_is_temporary_is_removed_when_it_is_told_to_end(mine, tmp_path):
+    requires_full_lab()
+    running = subprocess.Popen(
+        [*GATEWATCH, "run", str(mine), "--", "cat"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    while not list(tmp_path.glob("gatewatch-lab-*/mine/ca.pem")):
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.terminate()
+    assert running.wait(20) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_that_is_not_there_is_127(mine):

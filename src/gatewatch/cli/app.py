@@ -6,6 +6,7 @@ engines and tables load when a command needs them.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -53,6 +54,8 @@ def main() -> None:
     """Entry point. A reader that has seen enough ends us in silence, as it does other filters."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.stdout is None:  # closed by whoever called us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the program runs
     called = sys.argv[1:2]
     try:
         load(called if called and called[0] in COMMANDS else COMMANDS)(prog_name="gatewatch")

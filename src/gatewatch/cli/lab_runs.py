@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from gatewatch.lab.reduced import CANNOT_DO, needs_packets, run_reduced
 from gatewatch.lab.runs import prepare, run_in_world, run_world
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.trial import why_not
+from gatewatch.model.errors import NoData
 
 WORLDS_PER_CORE = 6
 "Worlds mostly wait. Our choice: more of them and the machine begins to show in their timing."
@@ -46,6 +49,10 @@ class Running:
         self.reduced = reduced or not self._can_be_full()
 
     def __enter__(self) -> Self:
+        for end in (signal.SIGTERM, signal.SIGHUP):  # so that what is temporary is removed
+            signal.signal(end, lambda number, _: sys.exit(128 + number))
+        if self.reduced and self.pcap:
+            self.session.say("the reduced lab has no packets to keep: --pcap is of no use")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,7 +68,17 @@ class Running:
         return lacking is None
 
     def check(self, scenarios: Sequence[Scenario], *, at_once: int | None) -> LabCheck:
-        """Run worlds and hold the judge against them."""
+        """Run worlds and hold the judge against them.
+
+        Raises:
+            UsageFault: two scenarios of one name, which would share a folder.
+            NoData: no scenario at all.
+        """
+        twice = [name for name, n in Counter(one.id for one in scenarios).items() if n > 1]
+        if twice:
+            raise UsageFault(f"more than one scenario is called {twice[0]!r}")
+        if not scenarios:
+            raise NoData("no scenario is of that kind")
         kept = [one for one in scenarios if not self.reduced or self._runs_reduced(one)]
         if self.reduced:
             run = partial(run_reduced, client=self._client, seed=self.seed)

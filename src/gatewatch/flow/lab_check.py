@@ -85,7 +85,7 @@ def check_lab(
         (home / TRUTHS).write_bytes(b"".join(encoder.encode(t) + b"\n" for t in own))
         truths += own
         measured = [home / f"{truth.measurement}.jsonl" for truth in own]
-        verdicts |= verdicts_of([file for file in measured if file.exists()], refdata)
+        verdicts |= verdicts_of([file for file in measured if file.is_file()], refdata)
     return check(truths, verdicts, unconfirmed=doubts)
 
 

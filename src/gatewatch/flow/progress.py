@@ -28,6 +28,6 @@ class Counted(msgspec.Struct, frozen=True):
 ProgressTo = Callable[[Progress | Counted], None]
 
 
-def silent(progress: Progress) -> None:
+def silent(progress: Progress | Counted) -> None:
     """Nobody is watching."""
     del progress

@@ -116,11 +116,26 @@ class Enclosure:
         os.close(self._messages)
 
 
+def _give_up_rights_outside() -> None:
+    """Enter a user namespace; root can do without where there are none, and is then on its honour.
+
+    Raises:
+        CannotSeal: an ordinary user needs one.
+    """
+    try:
+        become_root_of_new_user_namespace()
+    except CannotSeal:
+        if os.geteuid() != 0:
+            raise
+
+
 def _outer(work: Callable[[Tell], int | None], sending: int, reading: int, namespaces: bool) -> int:
     """The process between: in the new namespaces' parent, so that a fork is their first process."""
     os.close(reading)
     for ours in IGNORED:
         signal.signal(ours, signal.SIG_IGN)
+    for theirs in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(theirs, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def tell(message: object) -> None:
@@ -129,8 +144,7 @@ def _outer(work: Callable[[Tell], int | None], sending: int, reading: int, names
     if not namespaces:
         return work(tell) or 0
     try:
-        if os.geteuid() != 0:
-            become_root_of_new_user_namespace()
+        _give_up_rights_outside()
         private_mounts()
         unshare(CLONE_NEWNET, "network namespace")  # worlds make their own; here is nothing
         unshare(CLONE_NEWPID, "PID namespace")

@@ -60,16 +60,43 @@ def unshare(flags: int, what: str) -> None:
 
 
 def become_root_of_new_user_namespace() -> None:
-    """What an ordinary user needs before all else; their own ids are all that is mapped.
+    """Be root in a user namespace of our own, with no right over anything made outside it.
+
+    Of an ordinary user their own ids are mapped, of root all: programs in it may then become
+    other users. Not even root's programs can enter the host's network from there.
 
     Raises:
         CannotSeal: the system does not allow user namespaces.
     """
     user, group = os.geteuid(), os.getegid()
-    unshare(CLONE_NEWUSER, "user namespace")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    if user != 0:
+        unshare(CLONE_NEWUSER, "user namespace")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        return
+    us, made, making = os.getpid(), *os.pipe()
+    outside = os.fork()  # who maps all ids must have rights where they come from
+    if outside == 0:
+        os.close(making)
+        try:
+            if os.read(made, 1):
+                for ids in ("uid_map", "gid_map"):
+                    ranges = Path(f"/proc/self/{ids}").read_text().splitlines()
+                    inside = [(first, count) for first, _, count in map(str.split, ranges)]
+                    same = "\n".join(f"{first} {first} {count}" for first, count in inside)
+                    Path(f"/proc/{us}/{ids}").write_text(same)
+        finally:
+            os._exit(0)
+    os.close(made)
+    try:
+        unshare(CLONE_NEWUSER, "user namespace")
+        os.write(making, b"!")
+    finally:
+        os.close(making)
+        os.waitpid(outside, 0)
+    if not Path("/proc/self/uid_map").read_text():
+        raise CannotSeal("the ids of a new user namespace cannot be mapped")
 
 
 def private_mounts() -> None:

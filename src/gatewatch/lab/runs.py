@@ -7,7 +7,6 @@ measurements, and `visits.jsonl`; reading and judging them is for others.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -21,14 +20,14 @@ from gatewatch.lab.attach import Attach
 from gatewatch.lab.enclosure import IGNORED, Tell, spawn
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.visits import VISIT_S, Visit, expected_on, seat_at, visit_all
-from gatewatch.lab.world import CA, LOG, World, WorldFailed
+from gatewatch.lab.world import CA, World, WorldFailed
 from gatewatch.model.errors import GatewatchError
 
 VISITS = "visits.jsonl"
 
 
 class FolderTaken(GatewatchError):
-    """A folder for a world holds something of somebody else's."""
+    """A folder for a world holds something already."""
 
 
 class Running(Protocol):
@@ -112,16 +111,28 @@ def run_in_world(
         for usual in IGNORED:
             signal.signal(usual, signal.SIG_DFL)
         world.enter_vantage(network)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a socket of the host's would lead out
         try:
             os.execvp(command[0], command)
-        except OSError as error:
-            print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        except (OSError, ValueError) as error:
+            print(f"{command[0]!r} cannot be run: {error}", file=sys.stderr)
             return 127
 
     with World(scenario, folder, seed=seed, capture=capture) as world:
-        ended = os.waitstatus_to_exitcode(os.waitpid(spawn(call), 0)[1])
-        world.check()
+        ended = _ended(spawn(call), world)
     return ended if ended >= 0 else 128 - ended
+
+
+def _ended(pid: int, world: Running) -> int:
+    """Wait for a process for as long as the world stands; its exit status.
+
+    Raises:
+        WorldFailed: the world ended first.
+    """
+    while not (found := os.waitpid(pid, os.WNOHANG))[0]:
+        world.check()
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(found[1])
 
 
 def _visits(folder: Path, network: str) -> Path:
@@ -172,16 +183,14 @@ def run_many(
 
 
 def prepare(home: Path) -> None:
-    """Make a world's folder anew; of what is there, only what a world left is removed.
+    """Make a world's folder; one that holds anything is somebody's and is left alone.
 
     Raises:
-        FolderTaken: something else is in it.
+        FolderTaken: it is not empty.
     """
-    if home.exists():
-        if any(home.iterdir()) and not (home / LOG).exists():
-            raise FolderTaken(f"{home} holds what no world left there; give another --folder")
-        shutil.rmtree(home)
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
+    if any(home.iterdir()):
+        raise FolderTaken(f"{home} is not empty; remove it, or give another --folder")
 
 
 def _run(scenario: Scenario, home: Path, run: Runner) -> int:

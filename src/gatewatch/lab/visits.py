@@ -153,4 +153,4 @@ def _call(command: list[str], file: Path) -> str | None:
         return str(error)
     if ended.returncode:
         return f"{command[0]} ended with {ended.returncode}"
-    return None if file.exists() else f"{command[0]} wrote no {file.name}"
+    return None if file.is_file() else f"{command[0]} wrote no {file.name}"

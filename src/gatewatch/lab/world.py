@@ -99,15 +99,26 @@ class World:
         self._start("router", self._route)
         self._start("hosts", self._serve)
         os.close(self._ready)
-        try:
-            if not select.select([ready], (), (), READY_S)[0] or not os.read(ready, 1):
-                raise WorldFailed("the hosts of the world did not start")
-        finally:
-            os.close(ready)
+        self._await(ready)
         for name in self.scenario.vantages:
             for target, text in self._machine_files(name).items():
                 self._own(name, target).write_text(text)
         return self
+
+    def _await(self, ready: int) -> None:
+        """Wait until router and hosts both say that they are at work.
+
+        Raises:
+            WorldFailed: one of them ended, or says nothing.
+        """
+        until, said = time.monotonic() + READY_S, 0
+        with open(ready, "rb", buffering=0) as words:
+            while said < len(self.processes):
+                if select.select([words], (), (), 0.1)[0]:
+                    said += len(words.read(1) or b"")
+                self.check()
+                if time.monotonic() > until:
+                    raise WorldFailed(f"the world of {self.scenario.id} does not begin")
 
     def __exit__(self, *_: object) -> None:
         for stop in (signal.SIGTERM, signal.SIGKILL):
@@ -191,7 +202,6 @@ class World:
 
     def _route(self) -> None:
         ours = {n.inode for n in (*self.machines.values(), self.hosts)}
-        os.close(self._ready)  # the hosts' to write to, and their end is its end
         Namespace()  # where there is no interface at all but a loopback that is down
         for interface in (*self._probes.values(), self._world):
             assert_sealed(interface.fileno(), ours)
@@ -207,6 +217,7 @@ class World:
                 seed=self._seed,
                 capture=capture,
             )
+            os.write(self._ready, b"!")
             router.run(stop)
         report = {"carried": router.carried, "refused": dict(router.refused)}
         (self.folder / REFUSED).write_bytes(msgspec.json.encode(report))

@@ -116,6 +116,8 @@ def run(
 
     if pcap and folder is None:
         raise UsageFault("--pcap wants a --folder to keep the captures in")
+    if network is not None and not command:
+        raise UsageFault("--network is for a command, which comes after --")
     loaded = load(scenario)
     with Running(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
                  reduced=reduced) as running:  # fmt: skip
@@ -149,7 +151,8 @@ def check(
     pcap: Capture = False,
     reduced: Reduced = False,
     at_once: Annotated[
-        int | None, typer.Option("--at-once", help="Worlds at a time; by default, by the cores.")
+        int | None,
+        typer.Option("--at-once", min=1, help="Worlds at a time; by default, by the cores."),
     ] = None,
 ) -> None:
     """Measure in every world, judge, and hold what was said against what is true.
@@ -174,4 +177,12 @@ def check(
 
 
 def _words(client: str | None) -> list[str] | None:
-    return None if client is None else shlex.split(client)
+    if client is None:
+        return None
+    try:
+        words = shlex.split(client)
+    except ValueError as error:
+        raise UsageFault(f"--client {client!r}: {error}") from None
+    if not words:
+        raise UsageFault("--client wants a command")
+    return words
