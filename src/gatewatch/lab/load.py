@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gatewatch.lab import spelling
 from gatewatch.lab.flaws import flaws
 from gatewatch.lab.rules import Censor
 from gatewatch.lab.scenario import FOLDER, Answer, BadScenario, Expectation, Host, Network, Scenario
@@ -28,6 +29,10 @@ NULLABLE = frozenset({"status"})
 "Keys of censors that may be null, for which TOML has no word: `none` is ours."
 DEPTH_MAX = 4
 "Worlds upon worlds. Our choice: more can no longer be read aloud."
+NESTED_MAX = 32
+"Tables within tables. Our choice: several times what a scenario needs."
+ECHO_MAX = 120
+"Characters of what was found that an error repeats."
 
 
 class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +61,10 @@ def load(name_or_path: str | Path) -> Scenario:
     path = _file_of(name_or_path)
     own = _parts(path, Scenario)
     if own.id:
-        raise BadScenario(f"{path.name}: id", f"found {own.id!r}; the file's name is the id")
+        raise BadScenario(f"{path.name}: id", f"found {_shown(own.id)}; the file's name is the id")
     scenario = msgspec.structs.replace(_upon_its_worlds(own, path), id=path.stem)
     for where, found, wanted in flaws(scenario):
-        raise BadScenario(f"{path.name}: {where}", f"found {found!r}; wants {wanted}")
+        raise _refused(path, where, found, wanted)
     return scenario
 
 
@@ -82,6 +87,10 @@ def _upon_its_worlds(own: Scenario, path: Path) -> Scenario:
             raise BadScenario(
                 f"{path.name}: extends", f"found more than {DEPTH_MAX} worlds; wants no circle"
             )
+        if not spelling.is_file(extends):
+            raise _refused(
+                path, "extends", extends, "the name of a .toml file, or its way from here"
+            )
         below = _world_file(below, extends)
         world = _parts(below, World)
         parts = {key: getattr(world, key) | parts[key] for key in MAPS}
@@ -102,7 +111,7 @@ def _parts(path: Path, kind: type[S]) -> S:
     for key, kind_of_each in MAPS.items():
         entries = _taken(document, key, dict, path)
         made[key] = {
-            name: _made(entry, kind_of_each, f"{path.name}: {key}.{name}")
+            name: _made(entry, kind_of_each, f"{path.name}: {_plain(f'{key}.{name}')}")
             for name, entry in entries.items()
         }
     for key, kind_of_each in LISTS.items() if kind is Scenario else ():
@@ -116,20 +125,44 @@ def _parts(path: Path, kind: type[S]) -> S:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadScenario(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadScenario(path.name, f"byte {error.start} is not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadScenario(path.name, f"not TOML: {error}") from error
+    try:
+        document = tomllib.loads(text)
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except ValueError as error:  # TOMLDecodeError is one; so is that of a number too long to read
+        raise BadScenario(path.name, f"not TOML: {_plain(str(error))}") from error
+    if _is_deeper_than(document, NESTED_MAX):
+        raise _too_deep(path)
+    return document
+
+
+def _is_deeper_than(document: object, most: int) -> bool:
+    """Whether there are more levels; dotted keys make any number of them without recursion."""
+    level = [document]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
+
+
+def _too_deep(path: Path) -> BadScenario:
+    return BadScenario(path.name, f"found deeper nesting; wants at most {NESTED_MAX} levels")
 
 
 def _taken(document: dict[str, Any], key: str, kind: type[T], path: Path) -> T:
     found = document.pop(key, kind())
     if not isinstance(found, kind):
         wanted = "a table" if kind is dict else "an array of tables"
-        raise BadScenario(f"{path.name}: {key}", f"found {found!r}; wants {wanted}")
+        raise _refused(path, key, found, wanted)
     return found
 
 
@@ -146,11 +179,31 @@ def _made(document: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise BadScenario(where, str(error)) from error
+        raise BadScenario(where, _plain(str(error))) from error
 
 
 def _called(entry: object) -> str:
     """What an entry of a list goes by, for errors."""
     known = entry if isinstance(entry, dict) else {}
     name = known.get("id") or known.get("url")
-    return f" ({name})" if name else ""
+    return f" ({_plain(name)})" if isinstance(name, str) else ""
+
+
+# -- errors ----------------------------------------------------------------------------------
+
+
+def _refused(path: Path, where: str, found: object, wanted: str) -> BadScenario:
+    return BadScenario(f"{path.name}: {_plain(where)}", f"found {_shown(found)}; wants {wanted}")
+
+
+def _shown(found: object) -> str:
+    """A value as errors repeat it; a number may be too long for Python to write it in decimal."""
+    if isinstance(found, int) and found.bit_length() > ECHO_MAX:
+        return f"a number of {found.bit_length()} bits"
+    return _plain(repr(found))
+
+
+def _plain(words: str) -> str:
+    """What a file says, fit to be shown: no control characters, and no more than can be read."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in words[: ECHO_MAX + 1])
+    return shown if len(words) <= ECHO_MAX else f"{shown[:ECHO_MAX]}…"

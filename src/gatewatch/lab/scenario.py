@@ -2,7 +2,8 @@
 
 Networks form a tree below one core. Each has router hops, listed from its machines outwards;
 packets climb from hop to hop and from network to network (`via`) until the way down begins.
-Hosts stand at the innermost hop of the network that holds their address.
+Hosts stand at the innermost hop of the network that holds their address. How much a field may
+hold is in `lab.bounds`, what does not go together in `lab.flaws`.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     probe: tuple[str, ...] = ()
     "Addresses of a vantage point in it, at most one of each IP version; empty is none."
     resolver: str | None = None
-    "Address of the resolver its machines are told to use."
+    "Address of the resolver its machines are told to use, of an IP version that `probe` has."
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,7 +152,7 @@ class Middlebox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A machine of the world."""
+    """A machine of the world; no two of its services may want the same port."""
 
     addresses: tuple[str, ...]
     names: tuple[str, ...] = ()
@@ -194,7 +195,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     extends: str | None = None
     "A file whose networks, hosts and names come first; same keys here replace them."
     clock: str = "2026-03-01T12:00:00Z"
-    "What the censors' schedules believe the time to be when the world begins."
+    "What the censors' schedules believe the time to be when the world begins, with its zone."
     clock_skew_days: float = 0.0
     "How wrong the probe's own clock is."
     networks: dict[str, Network] = {}
