@@ -103,7 +103,8 @@ class Tap:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _TAP_BYTES)
+        with suppress(PermissionError):  # in the lab nobody may, and the system's default must do
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _TAP_BYTES)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def frames(self) -> list[Frame]:
@@ -131,6 +132,9 @@ class Tap:
                 if not frame.sent and wanted(packet := parse(frame.data)):
                     return packet
         return None
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
@@ -214,8 +218,10 @@ def attend(
         spawn(lambda place=place, client=client: _call(world, place, client)): place
         for place, client in clients.items()
     }
-    _await(going, world)
-    seen = {place: list(_packets(tap.frames())) for place, tap in taps.items()}
+    seen = {place: list[Seen]() for place in taps}
+    for _ in _until_ended(going, world, [*taps.values()]):
+        for place, tap in taps.items():
+            seen[place] += _packets(tap.frames())
     return {place: pickle.loads(_left_by(world, place).read_bytes()) for place in clients}, seen
 
 
@@ -239,36 +245,39 @@ def _left_by(world: World, place: str) -> Path:
     return world.folder / f"{place}.result"
 
 
-def _await(going: dict[int, str], world: World) -> None:
+def _until_ended(going: dict[int, str], world: World, taps: list[Tap]) -> Iterator[None]:
+    """Wait for clients to end; with every step the taps may have heard something."""
     until = time.monotonic() + CLIENT_S
     ends = {os.pidfd_open(pid): pid for pid in going}
+    heard = [tap.fileno() for tap in taps]
     while ends:
-        ready = select.select(list(ends), (), (), 0.5)[0]
-        for end in ready:
-            pid = ends.pop(end)
-            os.close(end)
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            assert status == 0, f"the client at {going[pid]} failed, and says why on stderr"
+        for ready in select.select([*ends, *heard], (), (), 0.5)[0]:
+            if ready in ends:
+                pid = ends.pop(ready)
+                os.close(ready)
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                assert status == 0, f"the client at {going[pid]} failed, and says why on stderr"
         assert time.monotonic() < until, "a client does not end"
         world.check()
+        yield
 
 
-def as_ordinary_user(work: Callable[[], Any], *, tun_mode: int | None = 0o666) -> Any:
-    """Call something as a user without any privilege; what it gives back.
+def as_ordinary_user(
+    work: Callable[[], Any],
+    *,
+    tun_mode: int | None = 0o666,
+    before: Callable[[], None] = lambda: None,
+) -> Any:
+    """Call something in a process that has become an ordinary user; what it gives back.
 
     Args:
-        tun_mode: of the `/dev/net/tun` that it finds, which is not the system's own; None for a
-            system that has none.
+        before: what the process does while it is root.
     """
-    requires_root()
     reading, writing = os.pipe()
 
     def ordinary() -> None:
-        _replace_tun(tun_mode)
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # as after an exec: /proc/self is one's own
+        before()
+        become_ordinary(tun_mode)
         with os.fdopen(writing, "wb") as left:
             left.write(pickle.dumps(work()))
 
@@ -280,11 +289,20 @@ def as_ordinary_user(work: Callable[[], Any], *, tun_mode: int | None = 0o666) -
     return pickle.loads(found)
 
 
-def _replace_tun(mode: int | None) -> None:
-    """Show this process a device of its own, or none, in place of the system's."""
+def become_ordinary(tun_mode: int | None = 0o666) -> None:
+    """Turn this process, that has been root, into a user without any privilege.
+
+    Args:
+        tun_mode: of the `/dev/net/tun` that it finds, which is not the system's own; None for a
+            system that has none.
+    """
     private_mounts()
     assert _libc.mount(b"none", b"/dev/net", b"tmpfs", 0, None) == 0
-    if mode is not None:
+    if tun_mode is not None:
         device = Path("/dev/net/tun")
         os.mknod(device, stat.S_IFCHR, os.makedev(10, 200))
-        device.chmod(mode)
+        device.chmod(tun_mode)
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # as after an exec: /proc/self is one's own

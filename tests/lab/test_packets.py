@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,36 +11,21 @@ import pytest
 
 from gatewatch.lab.enclosure import Enclosure, Tell
 from gatewatch.lab.load import load
-from gatewatch.lab.rules import (
-    Action,
-    Alert,
-    BlockPage,
-    Censor,
-    CloseQuic,
-    ForgeDns,
-    Icmp,
-    Refuse,
-    Reset,
-    Trigger,
-)
 from gatewatch.lab.runs import run_world
-from gatewatch.lab.scenario import Host
-from gatewatch.lab.world import World
-from tests.lab.dialogue import assert_sound, get, hello, quic_client
+from tests.lab.dialogue import assert_sound
 from tests.lab.full import Lived, in_world, requires_full_lab, requires_tool
-from tests.lab.talk import PATIENCE_S, answers, asker, probe, rest, stream, tell, told
-from tests.lab.worlds import SITE, scenario
+from tests.lab.hostile import HOSTILE, set_off_everything
 
 param = pytest.param
 
 CHECKED = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"]
-COMPLAINT = " || ".join(
-    [
-        "_ws.malformed",
-        '_ws.expert.severity >= "Error"',
-        *(f'{layer}.checksum.status == "Bad"' for layer in ("ip", "tcp", "udp", "icmp", "icmpv6")),
-    ]
+BAD_CHECKSUM = " || ".join(
+    f'{layer}.checksum.status == "Bad"' for layer in ("ip", "tcp", "udp", "icmp", "icmpv6")
 )
+COMPLAINT = f'_ws.malformed || _ws.expert.severity >= "Error" || {BAD_CHECKSUM}'
+LINUX = "tcp.checksum.ffff"
+"""A checksum written as minus zero. It is right, if not as RFC 1624 would have it, and Linux does
+so itself in one packet of 65,536 (`skb_checksum_help`)."""
 
 
 def tshark(capture: Path, *arguments: str) -> str:
@@ -53,7 +39,9 @@ def complaints(folder: Path) -> dict[str, str]:
     captures = sorted(folder.glob("*.pcapng"))
     assert len(captures) >= 2
     assert all(tshark(capture, "-c", "9").count("\n") == 9 for capture in captures)
-    found = {capture.name: tshark(capture, "-Y", COMPLAINT) for capture in captures}
+    found = {
+        capture.name: tshark(capture, "-Y", f"({COMPLAINT}) && !{LINUX}") for capture in captures
+    }
     return {name: words for name, words in found.items() if words}
 
 
@@ -62,7 +50,7 @@ def complaints(folder: Path) -> dict[str, str]:
     [
         param("china-tls-resets", id="bursts of resets, and what is left of them"),
         param("dns-injection-ipv6", id="forged answers, IPv6"),
-        param("iran-http-403", id="block pages from the side"),
+        param("http-blockpage", id="a block page from the side"),
         param("quic-reset-sni", id="QUIC closed in its first flight"),
         param("tcp-refused", id="refused on SYN"),
         param("tls-mitm-self-signed", id="TLS intercepted by a middlebox"),
@@ -81,60 +69,6 @@ def test_tshark_has_no_complaint_about_what_a_scenario_sends(name, tmp_path):
 
 
 # -- a world in which everything is forged ---------------------------------------------------
-
-SITE6 = "2606:2800::34"
-
-
-def forger(id: str, trigger: Trigger, **action) -> Censor:
-    return Censor(id=id, at="access", trigger=trigger, action=Action(**action))
-
-
-HOSTILE = scenario(
-    hosts={"site": Host(addresses=(SITE, SITE6), tcp={"80": "echo", "443": "echo"})},
-    censors=(
-        forger(
-            "answers",
-            Trigger(dns=("forged.example",)),
-            forge_dns=ForgeDns(a=("10.10.34.35",), aaaa=("2001:db8::bad",), copies=3),
-        ),
-        forger("denies", Trigger(dns=("none.example",)), forge_dns=ForgeDns(rcode="NXDOMAIN")),
-        forger(
-            "resets",
-            Trigger(sni=("reset.example",)),
-            reset=Reset(to="both", offsets=(0, 1460), ttls=(98, 41), windows=(1460, 94)),
-        ),
-        forger(
-            "pages",
-            Trigger(host=("page.example",)),
-            block_page=BlockPage(page="<p>closed</p>" * 300, status=451),
-        ),
-        forger("alerts", Trigger(sni=("alert.example",)), alert=Alert(description=80)),
-        forger("closes", Trigger(quic_sni=("quic.example",)), close_quic=CloseQuic()),
-        forger("refuses", Trigger(port=(8081,)), refuse=Refuse()),
-        forger("forbids", Trigger(port=(8082,)), icmp=Icmp(code="admin")),
-    ),
-)
-
-
-def set_off_everything(_: World) -> None:
-    """Every censor acts, over IPv4 and IPv6, and a probe of each kind dies on its way."""
-    for server in (SITE, SITE6):
-        answers("forged.example", server, expected=3)
-        answers("forged.example", server, expected=3, kind="AAAA")
-        answers("none.example", server, expected=1)
-        for name in ("reset.example", "alert.example"):
-            tell(server, 443, hello(name))
-        for port in (8081, 8082):
-            tell(server, port, b"")
-        with stream(server, 80) as sock:
-            sock.sendall(get("page.example"))
-            rest(sock)
-        with asker(server, 443) as sock:
-            sock.send(quic_client("quic.example")[1])
-            sock.recv(2048)
-        for transport in ("tcp", "udp"):
-            with probe(transport, server, 33_434, 1) as sock:
-                told(sock, PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -185,10 +119,9 @@ def test_every_packet_at_every_machine_is_sound(captured):
         assert_sound(packet)
 
 
-def test_a_capture_holds_what_the_machine_saw(captured):
-    """The router writes captures, the taps are the kernel's, which greets its links now and then."""
-    fields = ["-Y", "not ipv6.dst == ff00::/8", "-T", "fields", "-e", "frame.len"]
-    written = tshark(captured.folder / "access.pcapng", *fields).split()
-    heard = [seen.packet for seen in captured.lived.seen["access"]]
-    told = [str(len(p.data)) for p in heard if p.version == 4 or p.dst[0] != 0xFF]
-    assert sorted(written) == sorted(told)
+def test_a_capture_holds_all_that_the_machine_saw(captured):
+    """The router writes captures, and the taps hear the kernel."""
+    lengths = tshark(captured.folder / "access.pcapng", "-T", "fields", "-e", "frame.len")
+    written = Counter(lengths.split())
+    seen = Counter(str(len(seen.packet.data)) for seen in captured.lived.seen["access"])
+    assert not seen - written

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pickle
-import signal
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -19,23 +14,20 @@ import pytest
 from pyroute2 import IPRoute
 
 from gatewatch.lab import world as world_module
-from gatewatch.lab.enclosure import Enclosure, Tell, spawn
+from gatewatch.lab.enclosure import Enclosure, Tell
 from gatewatch.lab.namespaces import Namespace, SealBroken, Tun, assert_sealed
-from gatewatch.lab.world import World, WorldFailed
+from gatewatch.lab.world import REFUSED, World, WorldFailed
 from gatewatch.wire.packet import SYN, MalformedPacket, parse, tcp, udp
-from tests.lab.dialogue import hello
 from tests.lab.full import (
     WORLD,
     Tap,
-    as_ordinary_user,
-    attend,
     in_world,
     requires_full_lab,
     requires_root,
 )
-from tests.lab.talk import PATIENCE_S, Told, asker, told
-from tests.lab.test_packets import HOSTILE, SITE6, set_off_everything
-from tests.lab.worlds import PROBE, SITE, packed, scenario
+from tests.lab.hostile import HOSTILE, SITE6, set_off_everything
+from tests.lab.talk import PATIENCE_S, Told, asker, stream, told
+from tests.lab.worlds import PROBE, SITE, packed
 
 param = pytest.param
 
@@ -163,17 +155,19 @@ def test_the_router_is_where_there_is_no_interface_but_a_loopback_that_is_down()
     assert lived.results["access"] == (["lo"], "")
 
 
-def test_nobody_in_an_enclosure_is_in_the_network_namespace_of_the_host():
-    """Not even one that looks for it among the processes that it can see."""
+def test_an_enclosure_is_not_in_the_network_namespace_of_the_host():
+    """So whoever escapes a world is where there is nothing."""
+    requires_full_lab()
 
-    def client(_: World) -> set[int]:
-        return {os.stat(ns).st_ino for ns in Path("/proc").glob("[0-9]*/ns/net")}
+    def work(tell: Tell) -> None:
+        tell(sorted({os.stat(link).st_ino for link in Path("/proc").glob("[0-9]*/ns/net")}))
+        tell([name for _, name in socket.if_nameindex()])
 
-    lived = in_world(HOSTILE, {"access": client, WORLD: client})
     host = os.stat("/proc/self/ns/net").st_ino
-    for found in lived.results.values():
-        assert len(found) >= 3, "of the machine, of the hosts, of the router"
-        assert host not in found
+    with Enclosure(work) as enclosure:
+        namespaces, interfaces = enclosure
+    assert interfaces == ["lo"]
+    assert namespaces != [host], "which is all that can be seen from in there"
 
 
 def of_another(_: Namespace) -> int:
@@ -186,7 +180,8 @@ def moved_away(ours: Namespace) -> int:
     theirs = os.open("/proc/self/ns/net", os.O_RDONLY)
     fd = Tun(ours, "moved").fileno()
     with IPRoute() as netlink:
-        netlink.link("set", index=netlink.link_lookup(ifname="lab0")[0], net_ns_fd=theirs)
+        (interface,) = netlink.link_lookup(ifname="lab0")
+        netlink.link("set", index=interface, net_ns_fd=theirs)
     return fd
 
 
@@ -249,36 +244,14 @@ def test_a_router_that_is_given_an_interface_of_elsewhere_carries_nothing(
     monkeypatch.setattr(world_module, "Tun", Elsewhere)
 
     def work(tell: Tell) -> None:
-        with World(HOSTILE, tmp_path) as world:
-            try:
-                attend(world, {WORLD: lambda _: time.sleep(PATIENCE_S)})
-            except WorldFailed as failed:
-                tell(str(failed))
+        try:
+            with World(HOSTILE, tmp_path):
+                tell("it has begun")
+        except WorldFailed as failed:
+            tell(str(failed))
 
     with Enclosure(work) as enclosure:
         (words,) = enclosure
     assert words == "the router process of  has ended"
     assert "SealBroken" in capfd.readouterr().err
-    assert not (tmp_path / REFUSED).exists(), "it reports what it carried when it has"
-
-
-# -- what stays behind -----------------------------------------------------------------------
-
-GONE_S = 5.0
-"Within which all must be gone. It takes milliseconds; the machine may be busy."
-
-
-class Started:
-    """An enclosure with a world in it, in a process that a test ends as it likes.
-
-    Args:
-        signals: told of by the client, once it and a daemon of its own are at work.
-    """
-
-
-def daemonise() -> None:
-    """What a program does that wants to outlive whoever started it."""
-    for forking in (True, True):
-        if forking and os.fork():
-            os._exit(0)
-        os.setsid() if os.getpid() != os.getsid(0) else None
+    assert not (tmp_path / REFUSED).exists(), "written by a router that has carried something"
