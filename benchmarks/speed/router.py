@@ -146,6 +146,7 @@ class Bare(World):
     def _route(self) -> None:
         inside, outside = self._probes["garr"].fileno(), self._world.fileno()
         other = {inside: outside, outside: inside}
+        os.write(self._ready, b"!")
         while True:
             for fd in select.select([inside, outside], (), ())[0]:
                 for _ in range(64):

@@ -11,18 +11,24 @@ from gatewatch.lab.rules import (
     Action,
     Alert,
     BlockPage,
-    Divert,
     Drop,
     Fin,
     ForgeDns,
+    Icmp,
     Refuse,
     Reset,
     Residual,
     Throttle,
     Trigger,
 )
-from gatewatch.lab.scenario import Host, Middlebox
-from gatewatch.wire.packet import RST, SYN, parse, tcp, udp
+from gatewatch.lab.watch import DEEDS_MAX
+from gatewatch.wire.packet import (
+    RST,
+    SYN,
+    parse,
+    tcp,
+    udp,
+)
 from tests.lab.dialogue import (
     CLIENT,
     OTHER,
@@ -56,6 +62,34 @@ def test_a_log_line_says_who_acted_on_what():
     assert (act.t, act.place, act.censor, act.action) == (1.25, "isp/1", "sni-reset", "reset")
     assert (act.client, act.server) == (f"{CLIENT}:50000", f"{SERVER}:443")
     assert (act.transport, act.subject) == ("tcp", "a.example")
+
+
+def test_each_question_that_is_forged_is_an_act_and_each_that_is_dropped():
+    for action in (Action(forge_dns=ForgeDns(a=("192.0.2.7",))), Action(drop=Drop())):
+        street = Street(censor(Trigger(dns=(".example",)), action))
+        for name in ("a.example", "b.example", "a.example", "innocent.org"):
+            street.datagram(query(name))
+        assert [act.subject for act in street.acts] == ["a.example", "b.example", "a.example"]
+        assert not any(act.again for act in street.acts)
+
+
+def test_what_lasts_is_told_of_when_it_begins_and_when_the_trigger_goes_off_anew():
+    street = Street(censor(Trigger(keyword=("forbidden",)), Action(throttle=Throttle(delay_ms=9))))
+    connection = street.connection()
+    for word in (b"forbidden", b"free", b"forbidden"):
+        connection.client_says(word)
+        connection.server_says(b"go on")
+    assert street.acted() == [("throttle", "forbidden")] * 2
+
+
+def test_a_flood_does_not_fill_the_log():
+    silenced = Street(censor(Trigger(everything=True), Action(drop=Drop())))
+    answered = Street(censor(Trigger(everything=True), Action(icmp=Icmp())))
+    for street in (silenced, answered):
+        for _ in range(3 * DEEDS_MAX):
+            street.datagram(b"flood", port=9)
+    assert len(silenced.acts) == 1
+    assert len(answered.acts) == DEEDS_MAX
 
 
 def test_the_first_censor_that_drops_a_packet_ends_it():
@@ -252,63 +286,6 @@ def test_the_beginning_of_an_answer_may_be_left_alone():
     delays = [connection.server_says(bytes(1_000)).delay_ms for _ in range(6)]
     assert delays == [0, 0, 0, 0, 300, 300]
     assert street.acted() == [("throttle", "a.example")]
-
-
-# -- diversions ------------------------------------------------------------------------------
-
-PROXY = "10.1.0.99"
-HOSTS = {"proxy": Host(addresses=(PROXY, "fd00::99"), middlebox=Middlebox())}
-DIVERT = censor(Trigger(port=(80, 443), transport="tcp"), Action(divert=Divert(to="proxy")))
-
-
-def test_a_diverted_flow_reaches_the_middlebox_and_its_answers_come_from_the_server():
-    street = Street(DIVERT, hosts=HOSTS)
-    connection = street.unopened()
-    syn = connection.client_says(flags=SYN).passed
-    assert syn
-    assert (syn.dst, syn.dport, syn.src) == (packed(PROXY), 443, packed(CLIENT))
-    assert [(act.action, act.server) for act in street.acts] == [("divert", f"{SERVER}:443")]
-
-    back = tcp(packed(PROXY), packed(CLIENT), 443, 50_000, seq=1, flags=SYN | 16, ttl=52)
-    answer = street.pass_(back).passed
-    assert answer
-    assert (answer.src, answer.sport, answer.dst) == (packed(SERVER), 443, packed(CLIENT))
-
-    more = connection.client_says(b"GET /").passed
-    assert more
-    assert more.dst == packed(PROXY)
-
-
-def test_what_a_middlebox_fetches_itself_is_not_diverted():
-    street = Street(DIVERT, hosts=HOSTS)
-    syn = street.unopened(client=PROXY).client_says(flags=SYN).passed
-    assert syn
-    assert syn.dst == packed(SERVER)
-    assert street.acts == []
-
-
-def test_dns_to_any_resolver_can_be_diverted():
-    trigger = Trigger(port=(53,), transport="udp")
-    street = Street(censor(trigger, Action(divert=Divert(to="proxy"))), hosts=HOSTS)
-    asked = street.datagram(query("a.example"), server="8.8.8.8").passed
-    assert asked
-    assert asked.dst == packed(PROXY)
-    back = udp(packed(PROXY), packed(CLIENT), 53, 40_000, b"answer", ttl=52)
-    answer = street.pass_(back).passed
-    assert answer
-    assert answer.src == packed("8.8.8.8")
-
-
-def test_other_censors_of_the_box_see_a_diverted_flow_as_its_client_does():
-    street = Street(DIVERT, censor(SNI, Action(reset=Reset())), hosts=HOSTS)
-    passage = street.connection().client_says(hello("a.example"))
-    [rst] = passage.to(CLIENT)
-    assert rst.src == packed(SERVER)
-
-
-def test_what_cannot_be_told_from_the_first_packet_cannot_be_diverted():
-    with pytest.raises(ValueError, match="first-late: only a flow's ends"):
-        Street(censor(SNI, Action(divert=Divert(to="proxy")), id="first-late"), hosts=HOSTS)
 
 
 # -- memory ----------------------------------------------------------------------------------

@@ -51,6 +51,30 @@ def test_loss_takes_its_share():
     assert 0.78 < survived / 5000 < 0.82
 
 
+def test_who_gets_no_farther_than_a_hop_meets_what_is_before_it_and_nothing_behind():
+    ways = [
+        Stretch(Link(delay_ms=5), "k", Place("access", 1), True),
+        Stretch(Link(delay_ms=20, loss=0.5, jitter_ms=10), "k", Place("access", 2), True),
+        Stretch(Link(delay_ms=400, loss=0.9), "k", None, True),
+    ]
+    (cut,), chance = legs_of(ways, lambda _: False, lambda _: None), Random(4)
+    near = [cut.arrival(n, 100, chance, 0) for n in range(1000)]
+    assert near == [pytest.approx(n + 0.005) for n in range(1000)]
+    far = [cut.arrival(n, 100, chance, 1) for n in range(1000)]
+    took = [arrived - n for n, arrived in enumerate(far) if arrived is not None]
+    assert 400 < len(took) < 600
+    assert 0.025 <= min(took) < 0.027
+    assert 0.033 < max(took) <= 0.035 + 1e-9
+
+
+def test_who_gets_no_farther_than_a_hop_takes_room_in_the_queue_before_it():
+    queue = Queue(Link(rate_kbps=800, queue_kb=10))
+    slow = Leg([Stretch(Link(delay_ms=5), "k", Place("access", 1), True)], queue, None)
+    arrivals = [slow.arrival(0.0, 1000, Random(1), hop) for hop in (0, None, 0)]
+    assert arrivals == pytest.approx([0.015, 0.025, 0.035])
+    assert [slow.arrival(0.0, 1000, Random(1), 0) for _ in range(12)][-1] is None
+
+
 def test_a_queue_sends_at_its_rate_and_drops_what_it_cannot_hold():
     queue = Queue(Link(rate_kbps=800, queue_kb=10))  # 100 bytes a millisecond
     departures = [queue.departure(0.0, 1000) for _ in range(15)]

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from gatewatch.lab.scenario import Host, Link
 from gatewatch.lab.topology import Place, Topology
-from gatewatch.wire.packet import SYN, parse, tcp, udp
+from gatewatch.wire.packet import SYN, icmp_unreachable, parse, tcp, udp
+from gatewatch.wire.quote import quoted
+from tests.lab.dialogue import assert_sound
 from tests.lab.wires import wired
 from tests.lab.worlds import ACCESS, PROBE, SITE, packed, scenario
 
@@ -140,6 +142,66 @@ def test_a_nat_that_forgets_gives_a_flow_another_port():
         back = [lab.probe.hear(0.3) for _ in range(3)]
     assert first.sport == second.sport != third.sport
     assert [b and b[0].dport for b in back] == [1234, 1234, None]
+
+
+def test_through_a_nat_errors_come_back_about_what_was_sent():
+    world = scenario(rebind_every_s=60.0)
+    asked = udp(packed(PROBE), packed(SITE), 1234, 443, b"x" * 900, ttl=64)
+    with wired(world) as lab:
+        lab.probe.send(syn(ttl=4))
+        expired = lab.probe.receive()[0]
+        lab.probe.send(asked)
+        met = lab.world.receive()[0]
+        lab.world.send(icmp_unreachable(packed(SITE), met.data, "port"))
+        closed = lab.probe.receive()[0]
+        unknown = udp(packed(PROBE), packed(SITE), 777, 443, b"")
+        lab.world.send(icmp_unreachable(packed(SITE), unknown, "port"))
+        assert lab.probe.hear(0.2) is None
+    assert (met.sport, met.dport) != (1234, 443)
+    for error, sent, by in ((expired, syn(ttl=1), "79.0.0.1"), (closed, asked, SITE)):
+        assert_sound(error)
+        about = quoted(error)
+        assert error.src == packed(by)
+        assert about
+        assert (about.src, about.sport, about.dport) == (packed(PROBE), 1234, 443)
+        assert error.payload[20:] == sent[20 : len(error.payload)]
+
+
+def test_through_a_nat_errors_go_out_about_what_came():
+    world = scenario(rebind_every_s=60.0)
+    with wired(world) as lab:
+        lab.probe.send(syn())
+        outside = lab.world.receive()[0].sport
+        late = tcp(packed(SITE), packed(PROBE), 443, 1234, seq=1, flags=SYN)
+        lab.probe.send(icmp_unreachable(packed(PROBE), late, "port"))
+        about = quoted(lab.world.receive()[0])
+    assert about
+    assert (about.dst, about.dport) == (packed(PROBE), outside)
+
+
+def test_a_nat_lets_pings_through():
+    ping = bytes.fromhex("0800f7fe00010000")
+    header = bytes.fromhex("4500001c000040004001") + bytes(2) + packed(PROBE) + packed(SITE)
+    with wired(scenario(rebind_every_s=60.0)) as lab:
+        lab.probe.send(header + ping)
+        met = lab.world.receive()[0]
+    assert met.data[20:] == ping
+
+
+def test_probes_get_lost_and_wait_in_queues_before_the_hop_where_they_die():
+    fields = {"loss": 0.5, "rate_kbps": 800}
+    national = replace(WORLD.networks["access"], uplink=Link(delay_ms=4.0, **fields))
+    world = scenario(networks={**WORLD.networks, "access": national})
+    with wired(world) as lab:
+        sent = time.monotonic()
+        for number in range(40):
+            data = udp(packed(PROBE), packed(SITE), 1_024 + number, 443, bytes(972), ttl=4)
+            lab.probe.send(data)
+        arrived = []
+        while got := lab.probe.hear(0.5):
+            arrived.append(got[1] - sent)
+    assert 5 <= len(arrived) <= 20, "a quarter, for the errors get lost on their way, too"
+    assert arrived[-1] > 0.2, "each takes ten milliseconds to be sent"
 
 
 class Mirror:

@@ -198,7 +198,7 @@ def test_a_client_hello_is_read_from_segments_in_any_order_and_more_than_once(cu
     chance.shuffle(pieces)
     for at, piece in pieces:
         connection.client_repeats(begin + at, piece)
-    assert street.acted() == [("reset", "a.example")]
+    assert [act.subject for act in street.acts if not act.again] == ["a.example"]
 
 
 def test_a_flow_that_is_not_the_one_to_match_does_not_disarm_the_censor():
@@ -334,4 +334,4 @@ def test_a_packet_sent_again_is_not_drawn_for_again():
             street.datagram(query("a.example"), client_port=port).passed is None for _ in range(5)
         }
         assert len(fates) == 1
-    assert 5 < len(street.acts) < 35
+    assert 5 < len({act.client for act in street.acts}) < 35

@@ -215,6 +215,7 @@ def act(by: str = "censor", *, t: float = 5.0, client: str = PROBE, **more: Any)
         pytest.param(act(client="5.160.1.3"), False, id="a neighbour"),
         pytest.param(act(t=3.9), False, id="before"),
         pytest.param(act(t=6.1), False, id="after"),
+        pytest.param(act(again=True), False, id="to a segment of before that came again"),
     ],
 )
 def test_acts_belong_to_a_measurement_by_client_and_time(one, ours):

@@ -12,16 +12,21 @@ from datetime import datetime
 from msgspec import Struct
 
 from gatewatch.lab.censors.sight import PASS
+from gatewatch.lab.diversion import error_handed_back, handed_back, handed_over
 from gatewatch.lab.flows import Flow, Flows, endpoint
 from gatewatch.lab.rules import Censor
 from gatewatch.lab.scenario import Host
 from gatewatch.lab.triggers.reading import Reading
-from gatewatch.lab.watch import Sentry
-from gatewatch.wire.packet import Packet, parse, readdressed
+from gatewatch.lab.watch import Deed, Sentry
+from gatewatch.wire.packet import ICMP, ICMPV6, Packet
 
 
-class Act(Struct, frozen=True, kw_only=True):
-    """One line of the truth log: a censor acted on a flow."""
+class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the truth log: a censor acted on a flow.
+
+    What lasts, such as drops, is told of when it begins and with each new trigger; what is sent,
+    each time.
+    """
 
     t: float
     "Seconds since the world began."
@@ -36,6 +41,11 @@ class Act(Struct, frozen=True, kw_only=True):
     transport: str
     subject: str
     "What matched: a name, an address, a keyword."
+    again: bool = False
+    """Nothing new: a segment of a TCP flow that was met already came once more, perhaps long after
+    its program has turned to something else."""
+    peer: str | None = None
+    "Of a diversion: the client as the middlebox sees it, whose port may be another."
 
 
 class Box:
@@ -86,11 +96,13 @@ class Box:
         Returns:
             Packets, each with an extra delay in milliseconds and routed by its own destination.
         """
+        if packet.protocol in (ICMP, ICMPV6):
+            packet = error_handed_back(self._flows, packet)
         flow, to_server = self._flows.find(packet, now) or self._begin(packet, outward, now)
         if not flow.watches and flow.diverted_to is None:
             return [(packet.data, 0.0)]
         if flow.diverted_to == packet.src and not to_server:
-            packet = parse(readdressed(packet.data, src=flow.server))
+            packet = handed_back(flow, packet)
         return self._examine(flow, packet, to_server, now)
 
     def _begin(self, packet: Packet, outward: bool, now: float) -> tuple[Flow, bool]:
@@ -103,27 +115,14 @@ class Box:
     def _examine(
         self, flow: Flow, packet: Packet, to_server: bool, now: float
     ) -> list[tuple[bytes, float]]:
-        def tell(censor: str, action: str, subject: str) -> None:
-            self._tell(
-                Act(
-                    t=now,
-                    place=self.place,
-                    censor=censor,
-                    action=action,
-                    client=endpoint(flow.client, flow.client_port),
-                    server=endpoint(flow.server, flow.server_port),
-                    transport=flow.transport,
-                    subject=subject,
-                )
-            )
-
         flow.advance(packet, to_server)
         if flow.reading:
             flow.reading.see(packet, to_server)
         delay_ms, dropped = 0.0, False
         injected: list[tuple[bytes, float]] = []
+        deeds: list[Deed] = []
         for watch in flow.watches:
-            effect = watch.meet(packet, to_server, now, tell)
+            effect = watch.meet(packet, to_server, now, deeds)
             if effect is PASS:
                 continue
             injected += effect.inject
@@ -133,14 +132,32 @@ class Box:
             if effect.drop:
                 dropped = True
                 break
+        for deed in deeds:
+            self._log(flow, deed, now)
         if flow.reading:
             _let_go(flow)
         if dropped:
             return injected
         data = packet.data
         if flow.diverted_to and to_server:
-            data = readdressed(data, dst=flow.diverted_to)
+            data = handed_over(flow, packet)
         return [(data, delay_ms), *injected]
+
+    def _log(self, flow: Flow, deed: Deed, now: float) -> None:
+        self._tell(
+            Act(
+                t=now,
+                place=self.place,
+                censor=deed.censor,
+                action=deed.action,
+                client=endpoint(flow.client, flow.client_port),
+                server=endpoint(flow.server, flow.server_port),
+                transport=flow.transport,
+                subject=deed.subject,
+                again=deed.again,
+                peer=endpoint(flow.client, flow.diverted_port) if deed.diverts else None,
+            )
+        )
 
 
 def _let_go(flow: Flow) -> None:

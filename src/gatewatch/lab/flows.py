@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from ipaddress import ip_address
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from gatewatch.wire.packet import ACK, FIN, ICMP, ICMPV6, SYN, TCP, UDP, Packet
@@ -22,6 +23,8 @@ FLOWS_MAX = 65_536
 "Flows remembered at a time; the oldest go first. Our choice: some 100 MB at worst."
 STREAM_MAX = 65_536
 "Bytes of a stream that are looked at: `lab.rules` promises triggers the first 64 kB."
+FREE_PORT = 1_024
+"First of the ports that a diverted flow may be given: RFC 6056, section 3.2."
 GAPS_MAX = 64
 "Segments kept while one before them is missing. Our choice: a full window of early segments."
 
@@ -77,6 +80,8 @@ class Flow:
         "Kept while a censor wants to know what the flow says."
         self.diverted_to: bytes | None = None
         "The machine that gets its packets in the server's place."
+        self.diverted_port = self.client_port
+        "The client's port, as that machine sees it."
         self.kept: dict[Any, Any] = {}
         "Whatever an action has to remember of the flow."
         self.keys: list[Key] = []
@@ -107,6 +112,8 @@ class Flows:
         self._flows: dict[Key, tuple[Flow, bool]] = {}
         "By key of a packet: its flow, and whether the packet travels to the server."
         self._before: Counter[tuple[int, bytes, bytes, int]] = Counter()
+        self._ports = cycle(range(FREE_PORT, 65_536))
+        "For diverted flows that cannot keep theirs; there are more than flows."
 
     def __len__(self) -> int:
         return len(self._flows) // 2
@@ -154,10 +161,21 @@ class Flows:
         return flow, to_server
 
     def divert(self, flow: Flow, to: bytes) -> None:
-        """From now on packets from another machine, on the same ports, are the flow's answers."""
-        flow.diverted_to = to
-        key = (flow.protocol, to, flow.server_port, flow.client, flow.client_port)
+        """From now on packets from another machine are the flow's answers.
+
+        They come from the server's port to the client's, or to another one where they could be
+        those of a flow of the same client to another server.
+        """
+        port = flow.client_port
+        while (key := (flow.protocol, to, flow.server_port, flow.client, port)) in self._flows:
+            port = next(self._ports)
+        flow.diverted_to, flow.diverted_port = to, port
         self._add(flow, key, to_server=False)
+
+    def answered(self, key: Key) -> Flow | None:
+        """The flow whose answers have this key."""
+        flow, to_server = self._flows.get(key, (None, True))
+        return None if to_server else flow
 
     def _add(self, flow: Flow, key: Key, *, to_server: bool) -> None:
         self._flows[key] = flow, to_server

@@ -27,55 +27,19 @@ class Queue:
         return self._free_at
 
 
-class Leg:
-    """Some stretches with nothing between them that looks at packets.
+class Reach:
+    """From the beginning of a leg to some point of it."""
 
-    It begins with at most one queue and ends at a machine, at a hop with a box, or before the
-    next queue; where packets sit still longest, events are made.
-    """
+    __slots__ = ("delay_s", "jitter_s", "kept", "last")
 
-    __slots__ = (
-        "delay_s",
-        "ends_at",
-        "hops",
-        "jitter_s",
-        "kept",
-        "last",
-        "outward",
-        "queue",
-        "reach_s",
-    )
-
-    def __init__(
-        self, stretches: list[Stretch], queue: Queue | None, ends_at: Place | None
-    ) -> None:
-        self.queue = queue
-        self.ends_at = ends_at
-        self.outward = stretches[-1].outward
-        self.hops: list[Place] = []
-        "Passed in this order, one TTL each, the last of them included."
-        self.reach_s: list[float] = []
-        "Delay until each of the hops, seconds."
-        self.delay_s = self.jitter_s = 0.0
-        self.kept = 1.0
+    def __init__(self, delay_s: float, jitter_s: float, kept: float) -> None:
+        self.delay_s, self.jitter_s = delay_s, jitter_s
+        self.kept = kept
         "Share of packets that survive."
         self.last = 0.0
         "When the latest packet arrives: packets keep their order."
-        for stretch in stretches:
-            self.delay_s += stretch.link.delay_ms / 1000
-            self.jitter_s += stretch.link.jitter_ms / 1000
-            self.kept *= 1 - stretch.link.loss
-            if stretch.to is not None:
-                self.hops.append(stretch.to)
-                self.reach_s.append(self.delay_s)
 
-    def arrival(self, start: float, size: int, chance: Random) -> float | None:
-        """When a packet that starts now is at the end, seconds; None: it is lost."""
-        if self.queue is not None:
-            left = self.queue.departure(start, size)
-            if left is None:
-                return None
-            start = left
+    def arrival(self, start: float, chance: Random) -> float | None:
         if self.kept < 1.0 and chance.random() >= self.kept:
             return None
         arrives = start + self.delay_s
@@ -85,6 +49,52 @@ class Leg:
             arrives = self.last
         self.last = arrives
         return arrives
+
+
+class Leg:
+    """Some stretches with nothing between them that looks at packets.
+
+    It begins with at most one queue and ends at a machine, at a hop with a box, or before the
+    next queue; where packets sit still longest, events are made.
+    """
+
+    __slots__ = ("_end", "_to_hops", "delay_s", "ends_at", "hops", "outward", "queue")
+
+    def __init__(
+        self, stretches: list[Stretch], queue: Queue | None, ends_at: Place | None
+    ) -> None:
+        self.queue = queue
+        self.ends_at = ends_at
+        self.outward = stretches[-1].outward
+        self.hops: list[Place] = []
+        "Passed in this order, one TTL each, the last of them included."
+        self._to_hops: list[Reach] = []
+        delay_s, jitter_s, kept = 0.0, 0.0, 1.0
+        for stretch in stretches:
+            delay_s += stretch.link.delay_ms / 1000
+            jitter_s += stretch.link.jitter_ms / 1000
+            kept *= 1 - stretch.link.loss
+            if stretch.to is not None:
+                self.hops.append(stretch.to)
+                self._to_hops.append(Reach(delay_s, jitter_s, kept))
+        self._end = Reach(delay_s, jitter_s, kept)
+        self.delay_s = delay_s
+
+    def arrival(
+        self, start: float, size: int, chance: Random, hop: int | None = None
+    ) -> float | None:
+        """When a packet that starts now is there, seconds; None: it is lost.
+
+        Args:
+            hop: which of the hops, for a packet that gets no farther; None: the end.
+        """
+        if self.queue is not None:
+            left = self.queue.departure(start, size)
+            if left is None:
+                return None
+            start = left
+        reach = self._end if hop is None else self._to_hops[hop]
+        return reach.arrival(start, chance)
 
 
 def legs_of(

@@ -190,15 +190,16 @@ class Router:
         heappush(self._coming, (when, self._order, packet, then))
 
     def _expire(self, packet: Packet, leg: Leg, now: float) -> None:
-        """The hop at which the TTL runs out says so, if it says anything."""
-        if not may_be_told(packet):
+        """The hop at which the TTL runs out says so, if the packet gets there at all."""
+        hop = packet.ttl - 1
+        when = leg.arrival(now, len(packet.data), self._chance, hop)
+        if when is None or not may_be_told(packet):
             return
-        place = leg.hops[packet.ttl - 1]
+        place = leg.hops[hop]
         for address in self._topology.addresses(place):
             packed = ip_address(address).packed
             if len(packed) == len(packet.src):
                 error = icmp_time_exceeded(packed, with_ttl(packet.data, 1))
-                when = now + leg.reach_s[packet.ttl - 1]
                 self._at(when, parse(error), partial(self._send, place))
 
     def _move(self, now: float) -> None:
@@ -232,7 +233,7 @@ class Router:
         data = packet.data
         nat = self._nat.get(home.fileno())
         if nat is not None:
-            data = nat.inward(packet, now)
+            data = nat.inward(packet)
             if data is None:
                 return
         try:

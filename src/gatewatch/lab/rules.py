@@ -2,7 +2,8 @@
 
 A trigger is a conjunction: every field given must hold; of a list, one is enough. Name patterns
 are `example.org` (that name), `.example.org` (it and everything below it), or a glob such as
-`*.example.org` or `*keyword*`. All times are seconds or milliseconds of the running world.
+`*.example.org` or `*keyword*`. All times are seconds or milliseconds of the running world. How
+much a field may hold is in `lab.bounds`, what does not go together in `lab.misconduct`.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class Icmp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An ICMP error to the sender in place of the packet."""
 
     code: Literal["net", "host", "port", "admin"] = "admin"
+    "`port` comes from the server's address; the others from the hop, which must not be silent."
 
 
 class ForgeDns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,7 +141,7 @@ class BlockPage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page: str
     "Name of a page in `lab.pages`, or the HTML itself if it begins with `<`."
     status: int | None = 200
-    "None: the page comes with no status line at all."
+    'None, in TOML `status = "none"`: the page comes with no status line and no headers at all.'
     headers: dict[str, str] = {}
     close: Literal["fin", "reset", "none"] = "fin"
     swallow: bool = False
@@ -176,7 +178,8 @@ class Divert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In-path: flows are handed to a middlebox host from their first packet on.
 
     The middlebox decides by itself what to intercept; its way back to the client must lead past
-    the place.
+    the place. So the trigger may ask only for what a flow's first packet tells: its ends, or a
+    DNS question with `transport = "udp"`.
     """
 
     to: str
@@ -190,6 +193,7 @@ class Throttle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mode: Literal["police", "shape"] = "police"
     "Police drops what exceeds the rate, shape delays it."
     burst_kb: float = 8.0
+    "What passes at once after a pause; never less than a packet."
     delay_ms: float = 0.0
     loss: float = 0.0
     "Share of packets lost, 0..1."
@@ -239,7 +243,8 @@ class Residual(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     action: Action | None = None
     "None: the censor's own action."
     extends: bool = True
-    "Each packet that meets it starts the time anew."
+    """The time starts anew with each packet of the client that says something: a SYN, a FIN, data;
+    not with bare acknowledgements or RSTs, nor with anything from the server."""
 
 
 class Censor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -261,11 +261,18 @@ def acts_on(
 ) -> list[Act]:
     """What was done to a network's vantage point, or to a resolver asking for it, in that time.
 
+    What was only done again was done to whom it was done first: systems go on repeating segments
+    of connections that their programs have given up.
+
     Args:
         began, ended: of the measurement, seconds since the world began.
     """
     clients = {str(ip_address(a)) for a in _askers(scenario, network)}
-    return [act for act in acts if began <= act.t <= ended and _address(act.client) in clients]
+    return [
+        act
+        for act in acts
+        if began <= act.t <= ended and not act.again and _address(act.client) in clients
+    ]
 
 
 def _askers(scenario: Scenario, network: str) -> Iterator[str]:

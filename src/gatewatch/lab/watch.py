@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from gatewatch.lab import censors
 from gatewatch.lab.censors.sight import DROP, PASS, Effect, Post, Sight
@@ -24,8 +25,21 @@ from gatewatch.lab.triggers.schedule import in_force
 from gatewatch.lab.triggers.scope import Scope
 from gatewatch.wire.packet import RST, TCP, UDP, Packet
 
-Tell = Callable[[str, str, str], None]
-"Told the censor's id, the action's name and the subject, the first time that it acts on a flow."
+DEEDS_MAX = 1_000
+"""What is told of a flow after one trigger. Our choice: no measurement comes near it, and a flood
+whose every packet is answered cannot fill a disk."""
+
+
+class Deed(NamedTuple):
+    """Something that a censor did to a flow, for the log."""
+
+    censor: str
+    "Its id."
+    action: str
+    subject: str
+    diverts: bool
+    again: bool
+    "The same in answer to a TCP segment that comes once more."
 
 
 @dataclass(slots=True)
@@ -60,6 +74,8 @@ class Sentry:
         self.conditions = conditions(censor.trigger)
         if censor.action.divert and not all(isinstance(c, Asked) for c in self.conditions):
             raise ValueError(f"{censor.id}: only a flow's ends or its DNS question can divert it")
+        if censor.action.divert and self.conditions and censor.trigger.transport != "udp":
+            raise ValueError(f"{censor.id}: over TCP the question comes too late to divert a flow")
         schedule = censor.trigger.schedule
         self.in_force = in_force(schedule, clock) if schedule else None
         self.residues: dict[tuple[object, ...], Residue] = {}
@@ -124,12 +140,30 @@ class Treatment:
         self._swallows = censors.swallows(action)
         self._taken = False
         self._packets = self._answered = 0
-        self._told: set[tuple[str, str]] = set()
+        self._begun: set[str] = set()
+        "Names of actions that have been told of since the trigger last went off."
+        self._deeds = 0
+        "How many times, since then."
+
+    def begin_anew(self) -> None:
+        """The trigger went off, perhaps not for the first time: what now begins is told of."""
+        self._begun.clear()
+        self._deeds = 0
 
     def treat(
-        self, packet: Packet, to_server: bool, now: float, subject: str, fresh: bool, tell: Tell
+        self,
+        packet: Packet,
+        to_server: bool,
+        now: float,
+        subject: str,
+        fresh: bool,
+        deeds: list[Deed],
     ) -> Effect:
-        """Everything that the censor's actions do about one packet, together."""
+        """Everything that the censor's actions do about one packet, together.
+
+        Args:
+            deeds: gets what is to be told of it.
+        """
         if not to_server:
             self._answered += packet.end - packet.payload_at
         sight = Sight(
@@ -154,9 +188,19 @@ class Treatment:
             if effect is PASS:
                 continue
             whole = both(whole, effect)
-            if (name, subject) not in self._told:
-                self._told.add((name, subject))
-                tell(self._post.id, self._prefix + name, subject)
+            begun = name in self._begun
+            if (effect.inject or not begun) and self._deeds < DEEDS_MAX:
+                self._begun.add(name)
+                self._deeds += 1
+                deeds.append(
+                    Deed(
+                        self._post.id,
+                        self._prefix + name,
+                        subject,
+                        diverts=effect.hand_to is not None,
+                        again=begun and packet.protocol == TCP,
+                    )
+                )
         self._taken |= whole.take
         return whole
 
@@ -196,30 +240,33 @@ class Watch:
     def reads(self) -> bool:
         return self.listening and bool(self._sentry.conditions)
 
-    def meet(self, packet: Packet, to_server: bool, now: float, tell: Tell) -> Effect:
+    def meet(self, packet: Packet, to_server: bool, now: float, deeds: list[Deed]) -> Effect:
         """What the censor does about the next packet of the flow."""
         sentry = self._sentry
         if sentry.in_force and not sentry.in_force(now):
             return PASS
         left = PASS
         if sentry.residues and self._treatment is None:
-            left = self._meet_residue(packet, to_server, now, tell)
+            left = self._meet_residue(packet, to_server, now, deeds)
             if left.drop:
                 return left
-        fresh = self._goes_off(packet, to_server)
+        goes_off = self._goes_off(packet, to_server)
+        fresh = goes_off or self._is_again(packet, to_server)
         if fresh:
             sentry.leave_residue(self._flow, self._subject, now)
+        if goes_off:
             self._treatment = self._treatment or Treatment(sentry.post, self._flow, sentry.action)
+            self._treatment.begin_anew()
         if self._treatment is None:
             return left
-        done = self._treatment.treat(packet, to_server, now, self._subject, fresh, tell)
+        done = self._treatment.treat(packet, to_server, now, self._subject, fresh, deeds)
         return done if left is PASS else both(left, done)
 
     def _goes_off(self, packet: Packet, to_server: bool) -> bool:
-        """Whether this packet, now or when it was first sent, sets the trigger off."""
+        """Whether this packet sets the trigger off."""
         subject = self._hear() if self.listening else None
         if subject is None:
-            return self._treatment is not None and self._is_again(packet, to_server)
+            return False
         if subject not in self._drawn:
             self._drawn[subject] = self._sentry.acts_on(subject)
         if not self._drawn[subject]:
@@ -250,11 +297,15 @@ class Watch:
 
     def _is_again(self, packet: Packet, to_server: bool) -> bool:
         """The triggering segment sent once more; a datagram stands for itself each time."""
+        if self._treatment is None:
+            return False
         if packet.protocol == TCP:
             return self._trigger_at == (to_server, packet.seq) and length(packet) > 0
         return packet.protocol == UDP and to_server and not self._sentry.conditions
 
-    def _meet_residue(self, packet: Packet, to_server: bool, now: float, tell: Tell) -> Effect:
+    def _meet_residue(
+        self, packet: Packet, to_server: bool, now: float, deeds: list[Deed]
+    ) -> Effect:
         sentry = self._sentry
         says = to_server and length(packet) > 0 and not packet.flags & RST
         residue = sentry.residue(self._flow, now, extend=says)
@@ -264,4 +315,4 @@ class Watch:
         if self._residual is None:
             action = sentry.residual.action or sentry.action
             self._residual = Treatment(sentry.post, self._flow, action, "residual:")
-        return self._residual.treat(packet, to_server, now, residue.subject, says, tell)
+        return self._residual.treat(packet, to_server, now, residue.subject, says, deeds)

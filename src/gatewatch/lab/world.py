@@ -25,6 +25,7 @@ import msgspec
 
 from gatewatch.lab.attach import Attach, Direct
 from gatewatch.lab.box import Act, Box
+from gatewatch.lab.diversion import Diversion, Diversions
 from gatewatch.lab.enclosure import spawn
 from gatewatch.lab.hosts import serve
 from gatewatch.lab.namespaces import (
@@ -224,8 +225,8 @@ class World:
 
     def _tell_router(self, act: Act) -> None:
         self._tell(act)
-        if act.action == "divert":
-            self._diversions[0].send(f"{act.client} {act.server}".encode())
+        if act.peer is not None:
+            self._diversions[0].send(msgspec.json.encode(act))
 
     @contextmanager
     def _capturing(self) -> Iterator[Capture | None]:
@@ -270,26 +271,24 @@ class World:
 
 
 class Originals:
-    """Where diverted flows were going, as the router tells the middleboxes."""
+    """What diverted flows were, as the router tells the middleboxes."""
 
     def __init__(self, told: socket.socket) -> None:
         self._told = told
         self._told.setblocking(False)
-        self._known: dict[str, tuple[str, int]] = {}
+        self._diversions = Diversions()
 
     def read(self) -> None:
         try:
             while True:
-                client, _, server = self._told.recv(256).decode().partition(" ")
-                address, _, port = server.rpartition(":")
-                self._known[client] = (address.strip("[]"), int(port))
+                self._diversions.note(msgspec.json.decode(self._told.recv(65_536), type=Act))
         except BlockingIOError:
             return
 
-    async def of(self, client: str) -> tuple[str, int] | None:
-        """The original server of a client's flow; the router tells before it sends the flow on."""
+    async def of(self, transport: str, peer: str) -> Diversion | None:
+        """A flow of a middlebox's peer; the router tells before it sends the flow on."""
         self.read()
-        return self._known.get(client)
+        return self._diversions.of(transport, peer)
 
 
 def boxes_of(

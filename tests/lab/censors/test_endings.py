@@ -102,11 +102,12 @@ def test_an_answer_that_says_the_word_is_reset_from_both_ends():
     ]
 
 
-def test_a_hello_sent_again_is_reset_again_and_told_of_once():
+def test_a_hello_sent_again_is_reset_again_and_told_of_as_no_news():
     street, connection, _ = greeted(Action(reset=Reset(swallow=True)))
     again = connection.client_repeats(connection.client_next - len(HELLO), HELLO)
     assert (again.passed, shapes(again.forged)) == (None, [("RST/ACK", 0)])
-    assert street.acted() == [("reset", "a.example")]
+    assert street.acted() == [("reset", "a.example")] * 2
+    assert [act.again for act in street.acts] == [False, True]
 
 
 def test_nothing_is_reset_in_answer_to_a_reset():
@@ -142,7 +143,7 @@ def test_a_refused_syn_is_answered_as_by_a_closed_port_each_time():
         syn = street.unopened().client_says(flags=SYN)
         assert syn.passed is None
         assert [(rst.flags, rst.seq, rst.ack) for rst in syn.forged] == [(RST | ACK, 0, 1_001)]
-    assert street.acted() == [("refuse", SERVER)]
+    assert street.acted() == [("refuse", SERVER)] * 2
 
 
 @pytest.mark.parametrize(

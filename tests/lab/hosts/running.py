@@ -15,6 +15,7 @@ from pathlib import Path
 from gatewatch.lab.attach import Loopback
 from gatewatch.lab.box import Act
 from gatewatch.lab.hosts import serve
+from gatewatch.lab.hosts.premises import Original
 from gatewatch.lab.reference.steps import Exchange, Request, Vantage, connect, exchange, handshake
 from gatewatch.lab.scenario import Host, Network, Resolver, Scenario
 
@@ -93,7 +94,7 @@ class Running:
 @asynccontextmanager
 async def hosts_of(
     scenario: Scenario,
-    original: Callable[[str], Awaitable[tuple[str, int] | None]] | None = None,
+    original: Original | None = None,
 ) -> AsyncIterator[Running]:
     """The hosts of a scenario; afterwards nothing of them is left, and none had a fault."""
     loop = asyncio.get_running_loop()
@@ -131,7 +132,7 @@ async def hosts_of(
 def meet(
     scenario: Scenario,
     visit: Callable[[Running], Awaitable[None]],
-    original: Callable[[str], Awaitable[tuple[str, int] | None]] | None = None,
+    original: Original | None = None,
 ) -> None:
     """Run a visit to the hosts of a scenario."""
 

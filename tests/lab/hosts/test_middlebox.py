@@ -11,11 +11,14 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gatewatch.lab.certificates import NATIONAL
+from gatewatch.lab.diversion import Diversion
 from gatewatch.lab.reference.steps import connect, handshake, lookup
 from gatewatch.lab.scenario import Answer, Host, Middlebox, Web
 from tests.lab.hosts.running import PROBE, RESOLVER, SITE, Running, meet, world
 
 BOX, ECHO = "130.192.7.7", "93.184.216.80"
+CLIENT = f"{PROBE}:40000"
+"By what the router says; the box itself may see another port."
 NAMED, OTHER = "www.example.org", "other.example"
 SCRIPT = '<script src="//ads.example/x.js"></script>'
 
@@ -29,9 +32,9 @@ def meet_box(visit, original: tuple[str, int], **fields) -> None:
     """Run a visit in a world where every flow to the box was meant for one server."""
     box = Host(addresses=(BOX,), middlebox=Middlebox(names=(".example.org",), **fields))
 
-    async def meant(client: str) -> tuple[str, int] | None:
-        assert client.startswith(f"{PROBE}:")
-        return original
+    async def meant(transport: str, peer: str) -> Diversion | None:
+        assert peer.startswith(f"{PROBE}:")
+        return Diversion(CLIENT, original)
 
     meet(world({**HOSTS, "box": box}), visit, meant)
 
@@ -59,7 +62,7 @@ def test_tls_to_the_names_is_intercepted_and_to_others_is_not(tls, issuer):
             f"{SITE}:443",
             "tcp",
         )
-        assert act.client.startswith(f"{PROBE}:")
+        assert act.client == CLIENT
 
     meet_box(visit, (SITE, 443), tls=tls)
 
@@ -114,17 +117,70 @@ def test_a_script_is_put_into_genuine_pages():
     meet_box(visit, (SITE, 80), script=SCRIPT)
 
 
-def test_a_proxy_adds_its_headers_and_keeps_the_connection():
-    request = f"GET / HTTP/1.1\r\nHost: {OTHER}\r\n\r\n".encode()
+def get(host: str, path: str = "/") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
 
+
+async def answered(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The next response on a connection: its head and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def test_a_page_comes_for_the_first_request_to_a_name_on_a_connection_kept_for_others():
+    async def visit(running: Running) -> None:
+        reader, writer = await running.stream(BOX, 80)
+        writer.write(get(OTHER))
+        assert f"<title>{OTHER}</title>".encode() in (await answered(reader))[1]
+        writer.write(get("x.example", f"http://{NAMED}/"))
+        assert b"<title>M1-8</title>" in (await answered(reader))[1]
+        assert await reader.read() == b""
+        writer.close()
+        assert [(act.action, act.subject) for act in running.acts] == [("block_page", NAMED)]
+
+    meet_box(visit, (SITE, 80), page="iran", status=403)
+
+
+def test_a_page_comes_though_the_server_is_not_there():
+    async def visit(running: Running) -> None:
+        page = await running.get(f"http://{NAMED}/", BOX)
+        assert b"<title>M1-8</title>" in page.body
+
+    meet_box(visit, ("93.184.216.99", 80), page="iran")
+
+
+def test_of_several_requests_on_a_connection_those_to_the_names_get_the_script():
+    async def visit(running: Running) -> None:
+        reader, writer = await running.stream(BOX, 80)
+        for host in (OTHER, NAMED, OTHER, f"{NAMED.upper()}:80"):
+            writer.write(get(host))
+            body = (await answered(reader))[1]
+            assert (SCRIPT.encode() in body) == (host != OTHER)
+        writer.close()
+        assert [act.action for act in running.acts] == ["inject_script"] * 2
+
+    meet_box(visit, (SITE, 80), script=SCRIPT)
+
+
+def test_a_name_in_a_request_that_is_not_by_the_letter_gets_the_page_too():
+    async def visit(running: Running) -> None:
+        reader, writer = await running.stream(BOX, 80)
+        writer.write(f"GET  / HTTP/9.9\r\nHost : {NAMED}\r\n\r\n".encode())
+        assert b"<title>M1-8</title>" in (await answered(reader))[1]
+        writer.close()
+
+    meet_box(visit, (ECHO, 80), page="iran")
+
+
+def test_a_proxy_adds_its_headers_and_keeps_the_connection():
     async def visit(running: Running) -> None:
         reader, writer = await running.stream(BOX, 80)
         for _ in range(2):
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(get(OTHER))
+            head, body = await answered(reader)
             assert b"Via: 1.1 cache\r\n" in head
-            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-            assert f"<title>{OTHER}</title>".encode() in await reader.readexactly(length)
+            assert f"<title>{OTHER}</title>".encode() in body
         writer.close()
         assert running.acts == []
 
@@ -216,7 +272,7 @@ def test_silence_about_a_name_is_not_broken_by_the_resolver():
 def test_flows_that_nobody_has_diverted_are_reset():
     box = Host(addresses=(BOX,), middlebox=Middlebox())
 
-    async def unknown(client: str) -> None:
+    async def unknown(transport: str, peer: str) -> None:
         return None
 
     async def visit(running: Running) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from gatewatch.lab.censors.sight import PASS, Effect, Sight
+from gatewatch.lab.diversion import services
 from gatewatch.lab.rules import Divert
 from gatewatch.wire.packet import SYN, TCP
 
@@ -15,7 +16,11 @@ from gatewatch.wire.packet import SYN, TCP
 def act(rule: Divert, sight: Sight) -> Effect:
     """From the first packet on, or not at all: no other machine can go on with a connection."""
     flow, hosts = sight.flow, sight.post.hosts
+    box = hosts[rule.to].middlebox
+    assert box is not None, "flows are diverted to middleboxes alone"
     if flow.diverted_to or (flow.protocol == TCP and not sight.packet.flags & SYN):
+        return PASS
+    if (flow.protocol, flow.server_port) not in services(box):
         return PASS
     own = {
         ip_address(address).packed

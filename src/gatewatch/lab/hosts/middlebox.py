@@ -1,7 +1,8 @@
 """A transparent proxy on the way: passes flows on, and interferes with those of some names.
 
 Flows come with its own address in place of the server's; the router says which server was meant.
-Whatever is not for `names`, or is no protocol it knows, goes on byte for byte.
+Each request in clear is looked at by itself. Whatever is no protocol that it knows, or nothing
+that it alters, goes on byte for byte.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http.client import responses
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import dns.rdatatype
 
+from gatewatch.lab.diversion import DNS_PORT, HTTP_PORT, HTTPS_PORT, Diversion, services
 from gatewatch.lab.hosts.dns import Datagrams, Way, ask, encoded, parsed
 from gatewatch.lab.hosts.premises import Original, Peer, Premises
-from gatewatch.lab.hosts.proxy import Alterations, proxy
+from gatewatch.lab.hosts.proxy import Alterations, proxy, well_formed
 from gatewatch.lab.hosts.relay import Ends, connect, relay, terminate
 from gatewatch.lab.hosts.tcp import CHUNK, Listening, reset
-from gatewatch.lab.pages import page
+from gatewatch.lab.pages import page as lab_page
 from gatewatch.lab.scenario import Middlebox
 from gatewatch.lab.triggers.names import Names
 from gatewatch.lab.zone import ByName
 from gatewatch.simulate.network import Page
 from gatewatch.wire.dns import framed
 from gatewatch.wire.http import RequestHead, may_be_request, request_head
+from gatewatch.wire.packet import TCP
 from gatewatch.wire.tls import ClientHello, NotTls, client_hello
 
 T = TypeVar("T")
@@ -36,21 +39,12 @@ MAX_PEEK = 65_536
 ALPN_WE_RELAY = ("h2", "http/1.1")
 
 
-class Flow(NamedTuple):
-    """A diverted flow."""
-
-    client: str
-    "Address and port."
-    server: tuple[str, int]
-    "Where it was going."
-
-
 class Diverted:
     """One middlebox, as it is on one of its addresses.
 
     Args:
         host: its name, by which the log knows it.
-        original: where flows were going.
+        original: what flows were before they were diverted.
     """
 
     def __init__(
@@ -65,33 +59,34 @@ class Diverted:
         self._answers = ByName(dict.fromkeys(box.names, box.resolver) if box.resolver else {})
 
     async def listen(self, listening: Listening) -> None:
-        """Takes what is diverted: flows to the ports of the web and of DNS."""
-        await listening.streams(self._address, 80, partial(self._with_flow, self._http))
-        await listening.streams(self._address, 443, partial(self._with_flow, self._tls))
-        await listening.streams(self._address, 53, partial(self._with_flow, self._dns_stream))
-        datagrams = partial(Datagrams, self._dns_datagram, listening)
-        await listening.datagrams(self._address, 53, datagrams)
+        """Takes what is diverted to it."""
+        handlers = {HTTP_PORT: self._http, HTTPS_PORT: self._tls, DNS_PORT: self._dns_stream}
+        for protocol, port in services(self._box):
+            if protocol == TCP:
+                handler = partial(self._with_flow, handlers[port])
+                await listening.streams(self._address, port, handler)
+            else:
+                datagrams = partial(Datagrams, self._dns_datagram, listening)
+                await listening.datagrams(self._address, port, datagrams)
 
     async def _with_flow(
         self,
-        handler: Callable[[Flow, Ends], Awaitable[None]],
+        handler: Callable[[Diversion, Ends], Awaitable[None]],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         """Handles a connection that the router has diverted; others are reset."""
         peer = writer.get_extra_info("peername")
-        flow = await self._flow(peer)
+        flow = await self._flow(peer, "tcp")
         if flow is None:
             reset(writer)
         else:
             await handler(flow, Ends(reader, writer))
 
-    async def _flow(self, peer: Peer) -> Flow | None:
-        client = self._premises.endpoint(peer)
-        server = await self._original(client)
-        return None if server is None else Flow(client, server)
+    async def _flow(self, peer: Peer, transport: Way) -> Diversion | None:
+        return await self._original(transport, self._premises.endpoint(peer))
 
-    def _tell(self, action: str, flow: Flow, transport: Way, subject: str) -> None:
+    def _tell(self, action: str, flow: Diversion, transport: Way, subject: str) -> None:
         self._premises.tell(
             self._host,
             action,
@@ -101,7 +96,7 @@ class Diverted:
             subject=subject,
         )
 
-    async def _onward(self, flow: Flow, client: Ends) -> Ends | None:
+    async def _onward(self, flow: Diversion, client: Ends) -> Ends | None:
         """A connection to where the flow was going; without one the client's is reset."""
         try:
             return await connect(self._premises.attach, self._address, flow.server)
@@ -109,7 +104,7 @@ class Diverted:
             reset(client.writer)
             return None
 
-    async def _splice(self, flow: Flow, client: Ends, begun: bytes) -> None:
+    async def _splice(self, flow: Diversion, client: Ends, begun: bytes) -> None:
         """Passes the flow on as it is."""
         server = await self._onward(flow, client)
         if server is not None:
@@ -118,7 +113,7 @@ class Diverted:
 
     # -- TLS ---------------------------------------------------------------------------------
 
-    async def _tls(self, flow: Flow, client: Ends) -> None:
+    async def _tls(self, flow: Diversion, client: Ends) -> None:
         begun, hello = await peek(client.reader, hello_or_not)
         name = hello.sni if hello else None
         if hello and name and self._box.tls != "splice" and name in self._names:
@@ -127,7 +122,7 @@ class Diverted:
             await self._splice(flow, client, begun)
 
     async def _intercept(
-        self, flow: Flow, client: Ends, begun: bytes, hello: ClientHello, name: str
+        self, flow: Diversion, client: Ends, begun: bytes, hello: ClientHello, name: str
     ) -> None:
         """Is the server to the client, with a forged certificate, and the client to the server."""
         onward = onward_context(hello.alpn)
@@ -146,25 +141,35 @@ class Diverted:
 
     # -- HTTP in clear -----------------------------------------------------------------------
 
-    async def _http(self, flow: Flow, client: Ends) -> None:
+    async def _http(self, flow: Diversion, client: Ends) -> None:
         begun, head = await peek(client.reader, head_or_not)
-        host = (head.host if head else None) or ""
-        named = host in self._names
-        if named and self._box.page:
-            self._tell("block_page", flow, "tcp", host)
-            client.writer.write(as_bytes(page(self._box.page), self._box.status))
-            await client.writer.drain()
-            return
-        alterations = self._alterations(flow, host, named)
-        if head is None or not alterations.any():
+        alters = partial(self._alterations, flow)
+        if head is None or not self._alters:
             await self._splice(flow, client, begun)
-            return
-        server = await self._onward(flow, client)
-        if server is not None:
-            await proxy(client, server, begun, alterations)
+        elif well_formed(begun):
+            await proxy(client, begun, partial(self._onward, flow, client), alters)
+        elif page := alters(head.host or "").page:
+            client.writer.write(page())
+            await client.writer.drain()
+        else:
+            await self._splice(flow, client, begun)
 
-    def _alterations(self, flow: Flow, host: str, named: bool) -> Alterations:
+    @property
+    def _alters(self) -> bool:
+        """Whether it looks into requests at all."""
+        box = self._box
+        return bool(box.page or box.script or box.headers or box.lower_case_headers)
+
+    def _alterations(self, flow: Diversion, host: str) -> Alterations:
+        """What it does to a request for a host, and to the answer."""
+        named = host in self._names
+
+        def page() -> bytes:
+            self._tell("block_page", flow, "tcp", host)
+            return as_bytes(lab_page(self._box.page), self._box.status)
+
         return Alterations(
+            page=page if named and self._box.page else None,
             script=self._box.script if named or not self._box.names else "",
             headers=self._box.headers,
             lower_case_headers=self._box.lower_case_headers,
@@ -174,7 +179,7 @@ class Diverted:
     # -- DNS ---------------------------------------------------------------------------------
 
     async def _dns_datagram(self, query: bytes, peer: Peer) -> bytes | None:
-        flow = await self._flow(peer)
+        flow = await self._flow(peer, "udp")
         if flow is None:
             return None
         forged = self._forged(flow, query, peer, "udp")
@@ -183,7 +188,7 @@ class Diverted:
         address, port = flow.server
         return await ask(query, address, self._address, self._premises.attach, port=port)
 
-    async def _dns_stream(self, flow: Flow, client: Ends) -> None:
+    async def _dns_stream(self, flow: Diversion, client: Ends) -> None:
         """Answers questions as long as they are for it; the rest of the stream passes."""
         peer = client.writer.get_extra_info("peername")
         while True:
@@ -197,7 +202,7 @@ class Diverted:
                 await client.writer.drain()
         await self._splice(flow, client, begun)
 
-    def _forged(self, flow: Flow, query: bytes, peer: Peer, transport: Way) -> bytes | None:
+    def _forged(self, flow: Diversion, query: bytes, peer: Peer, transport: Way) -> bytes | None:
         """Its own answer to a query for one of its names; empty is silence, None: not its own."""
         asked = parsed(query)
         if asked is None:

@@ -9,13 +9,14 @@ from typing import Literal
 from gatewatch.lab.attach import Attach
 from gatewatch.lab.box import Act
 from gatewatch.lab.certificates import Office
+from gatewatch.lab.diversion import Diversion
 from gatewatch.lab.hosts.where import Where, locator
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.zone import Zone
 from gatewatch.simulate.network import endpoint
 
-Original = Callable[[str], Awaitable[tuple[str, int] | None]]
-"Where a diverted flow was going: from the client's endpoint, as `address:port`."
+Original = Callable[[Literal["tcp", "udp"], str], Awaitable[Diversion | None]]
+"What a flow was before it was diverted: from its transport and its peer, as `address:port`."
 
 Peer = tuple
 "A client as its socket names it."
@@ -27,7 +28,7 @@ class Premises:
     Args:
         office: issues their certificates.
         tell: told of each interference by a middlebox; times are seconds from here on.
-        original: where flows that censors divert were going; None: nothing is diverted.
+        original: what flows were that censors divert; None: nothing is diverted.
     """
 
     def __init__(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import h11
 
-from gatewatch.lab.hosts.relay import Ends, relay
+from gatewatch.lab.hosts.relay import Ends
 from gatewatch.lab.hosts.tcp import CHUNK, reset
+from gatewatch.wire.http import request_head
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -18,8 +19,10 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Alterations(NamedTuple):
-    """What a proxy changes."""
+    """What a proxy does to one request and to the response."""
 
+    page: Callable[[], bytes] | None
+    "Makes a whole response in the server's place, after which the connection ends."
     script: str
     "Put into HTML pages before `</body>`."
     headers: Mapping[str, str]
@@ -29,9 +32,6 @@ class Alterations(NamedTuple):
     injected: Callable[[], None]
     "Called for each page that got the script."
 
-    def any(self) -> bool:
-        return bool(self.script or self.headers or self.lower_case_headers)
-
 
 class Side:
     """A stream, and HTTP on it."""
@@ -40,19 +40,21 @@ class Side:
         self._ends = ends
         self.http = h11.Connection(role)
 
-    async def events(self) -> AsyncIterator[h11.Event]:
-        """One message; ends with its last event, or before the first if no other follows.
+    async def event(self) -> h11.Event | None:
+        """What comes next; None: the other side has ended, or goes on with another protocol.
 
         Raises:
             h11.RemoteProtocolError: it is no HTTP.
         """
-        while True:
-            event = self.http.next_event()
-            if event is h11.NEED_DATA:
-                self.http.receive_data(await self._ends.reader.read(CHUNK))
-                continue
-            if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
-                return
+        while (event := self.http.next_event()) is h11.NEED_DATA:
+            self.http.receive_data(await self._ends.reader.read(CHUNK))
+        if isinstance(event, h11.Event) and not isinstance(event, h11.ConnectionClosed):
+            return event
+        return None
+
+    async def events(self) -> AsyncIterator[h11.Event]:
+        """What is still to come of a message, its last event included."""
+        while event := await self.event():
             yield event
             if isinstance(event, h11.EndOfMessage):
                 return
@@ -61,29 +63,44 @@ class Side:
         self._ends.writer.write(self.http.send(event) or b"")
         await self._ends.writer.drain()
 
+    def close(self) -> None:
+        self._ends.writer.close()
 
-async def proxy(client: Ends, server: Ends, begun: bytes, alterations: Alterations) -> None:
-    """Passes requests and responses on, altered, as long as both sides keep the connection.
 
-    What is not HTTP/1.1 by the letter from the beginning goes on byte for byte.
+async def proxy(
+    client: Ends,
+    begun: bytes,
+    onward: Callable[[], Awaitable[Ends | None]],
+    alterations: Callable[[str], Alterations],
+) -> None:
+    """Passes requests and responses on, each altered, while both sides keep the connection.
 
     Args:
-        begun: what the client has sent already.
+        begun: what the client has sent already; HTTP/1.1 by the letter, see `well_formed`.
+        onward: connects to the server when the first request goes on; None: there is none.
+        alterations: by whom a request is for, as boxes on the way read it.
     """
-    near, far = Side(client, h11.SERVER), Side(server, h11.CLIENT)
-    if not well_formed(begun):
-        server.writer.write(begun)
-        await relay(client, server)
-        return
+    near, far = Side(client, h11.SERVER), None
     near.http.receive_data(begun)
     try:
-        while await exchange(near, far, alterations):
-            near.http.start_next_cycle()
-            far.http.start_next_cycle()
+        while isinstance(request := await near.event(), h11.Request):
+            altering = alterations(host_of(request))
+            if altering.page is not None:
+                client.writer.write(altering.page())
+                await client.writer.drain()
+                return
+            if far is None:
+                server = await onward()
+                if server is None:
+                    return
+                far = Side(server, h11.CLIENT)
+            if not await exchange(request, near, far, altering):
+                return
     except h11.ProtocolError:
         reset(client.writer)
     finally:
-        server.writer.close()
+        if far is not None:
+            far.close()
 
 
 def well_formed(begun: bytes) -> bool:
@@ -96,23 +113,34 @@ def well_formed(begun: bytes) -> bool:
     return True
 
 
-async def exchange(near: Side, far: Side, alterations: Alterations) -> bool:
+def host_of(request: h11.Request) -> str:
+    """Whom a request is for, empty if it says nothing of it.
+
+    >>> host_of(h11.Request(method="GET", target="/", headers=[("Host", "Example.org:80")]))
+    'example.org'
+    """
+    lines = [b"%s %s HTTP/1.1" % (request.method, request.target)]
+    lines += [b"%s: %s" % header for header in request.headers]
+    head = request_head(b"\r\n".join([*lines, b"", b""]))
+    return (head.host if head else None) or ""
+
+
+async def exchange(request: h11.Request, near: Side, far: Side, alterations: Alterations) -> bool:
     """One request and its response.
 
     Returns:
         Whether another can follow.
     """
-    method = b""
+    await far.send(lower_cased(request) if alterations.lower_case_headers else request)
     async for event in near.events():
-        if isinstance(event, h11.Request):
-            method = event.method
-            event = lower_cased(event) if alterations.lower_case_headers else event
         await far.send(event)
-    if not method:
-        return False
-    async for event in altered(far.events(), method, alterations):
+    async for event in altered(far.events(), request.method, alterations):
         await near.send(event)
-    return near.http.our_state is near.http.their_state is far.http.their_state is h11.DONE
+    if not near.http.our_state is near.http.their_state is far.http.their_state is h11.DONE:
+        return False
+    near.http.start_next_cycle()
+    far.http.start_next_cycle()
+    return True
 
 
 def lower_cased(request: h11.Request) -> h11.Request:

@@ -14,8 +14,11 @@ from functools import partial
 from ipaddress import ip_address
 from random import Random
 
+from msgspec.structs import replace
+
 from gatewatch.lab.attach import Local, Transport
 from gatewatch.lab.box import Act
+from gatewatch.lab.diversion import Diversion, Diversions
 from gatewatch.lab.flows import Key, length
 from gatewatch.lab.reduced.corner import Corner
 from gatewatch.lab.reduced.datagrams import DatagramEnd
@@ -69,7 +72,7 @@ class Fronts:
         "By protocol, its own address and port, and the other's."
         self._berths: dict[tuple[int, Endpoint], socket.socket] = {}
         "By protocol and client: the socket from which its server is to hear of it."
-        self._originals: dict[str, tuple[str, int]] = {}
+        self._diversions = Diversions()
 
     # -- Attach --------------------------------------------------------------------------------
 
@@ -93,15 +96,19 @@ class Fronts:
     def who(self, peer: tuple) -> str:
         return self._corner.loopback.who(peer)
 
-    async def original(self, client: str) -> tuple[str, int] | None:
-        """Where a diverted flow was going, by its client's endpoint."""
-        return self._originals.get(client)
+    async def original(self, transport: str, peer: str) -> Diversion | None:
+        """What a diverted flow was, by what a middlebox sees of it."""
+        return self._diversions.of(transport, peer)
 
     def _told(self, act: Act) -> None:
+        """A middlebox hears of a client from the client's own berth, whatever port boxes give."""
         self._tell(act)
-        if act.action == "divert":
-            address, _, port = act.server.rpartition(":")
-            self._originals[act.client] = (address.strip("[]"), int(port))
+        if act.peer is not None:
+            self._diversions.note(replace(act, peer=act.client))
+            protocol = TCP if act.transport == "tcp" else UDP
+            berth = self._berths.pop((protocol, _endpoint(act.client)), None)
+            if berth is not None:
+                self._berths[protocol, _endpoint(act.peer)] = berth
 
     # -- the client's end ----------------------------------------------------------------------
 
@@ -198,6 +205,11 @@ class Fronts:
             self._ways, here, there, berth, peer=target, gone=gone
         )
         return end
+
+
+def _endpoint(text: str) -> Endpoint:
+    address, _, port = text.rpartition(":")
+    return ip_address(address.strip("[]")).packed, int(port)
 
 
 def refusal(packet: Packet) -> Packet:

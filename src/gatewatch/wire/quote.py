@@ -1,0 +1,80 @@
+"""What ICMP errors quote: read as the packet that it was, and rewritten as boxes on the way do.
+
+Who translates the addresses of packets has to translate errors about them, too, or no sender
+would know its packet again (RFC 5508, section 4.2).
+"""
+
+from __future__ import annotations
+
+from gatewatch.wire.packet import (
+    ICMP,
+    ICMPV6,
+    MalformedPacket,
+    Packet,
+    checksum,
+    parse,
+    readdressed,
+)
+
+_ERRORS_V4 = frozenset({3, 4, 5, 11, 12})
+"ICMP types that are errors: RFC 1122, section 3.2.2."
+_ERRORS_V6 = frozenset(range(1, 128))
+"RFC 4443, section 2.1."
+
+
+def quoted(error: Packet) -> Packet | None:
+    """The packet that an ICMP error is about, zeros in place of what it does not quote.
+
+    None: it is no error, or quotes less than the headers.
+
+    >>> from gatewatch.wire.packet import icmp_time_exceeded, udp
+    >>> asked = udp(bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]), 4000, 53, bytes(1000))
+    >>> found = quoted(parse(icmp_time_exceeded(bytes([192, 0, 2, 9]), asked)))
+    >>> found.sport, found.dport, len(found.data) == len(asked)
+    (4000, 53, True)
+    """
+    kinds = {ICMP: _ERRORS_V4, ICMPV6: _ERRORS_V6}.get(error.protocol)
+    if kinds is None or error.payload_at == error.header_end:
+        return None
+    if error.data[error.header_end] not in kinds:
+        return None
+    try:
+        found = parse(_whole(error.payload))
+    except MalformedPacket:
+        return None
+    return found if found.version == error.version else None
+
+
+def requoted(
+    error: Packet,
+    *,
+    src: bytes | None = None,
+    dst: bytes | None = None,
+    sport: int | None = None,
+    dport: int | None = None,
+) -> bytes:
+    """The same ICMP error about a packet between other ends, all checksums right.
+
+    Raises:
+        MalformedPacket: `quoted` finds nothing in it.
+    """
+    if quoted(error) is None:
+        raise MalformedPacket("no ICMP error, or one that quotes too little")
+    quote = error.payload
+    changed = readdressed(_whole(quote), src=src, dst=dst, sport=sport, dport=dport)
+    message = bytearray(error.data[error.header_end : error.payload_at] + changed[: len(quote)])
+    message[2:4] = bytes(2)
+    pseudo = 0
+    if error.protocol == ICMPV6:
+        pseudo = int.from_bytes(error.src + error.dst, "big") + ICMPV6 + len(message)
+    message[2:4] = checksum(bytes(message), pseudo).to_bytes(2, "big")
+    return error.data[: error.header_end] + message + error.data[error.end :]
+
+
+def _whole(quote: bytes) -> bytes:
+    """A quote, as long as its own header says that the packet was."""
+    if quote[:1] and quote[0] >> 4 == 6:
+        length = 40 + int.from_bytes(quote[4:6], "big")
+    else:
+        length = int.from_bytes(quote[2:4], "big")
+    return quote[:length].ljust(length, b"\0")
