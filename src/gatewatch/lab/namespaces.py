@@ -233,6 +233,9 @@ def furnish_world(addresses: Iterable[str] = ()) -> None:
     for interface in ("all", "lab0"):
         _set(f"net/ipv4/conf/{interface}/accept_local", "1")
         _set(f"net/ipv4/conf/{interface}/rp_filter", "0")
+    # many machines share what Linux allows one to send of ICMP errors, so nobody is held to it
+    _set("net/ipv4/icmp_ratelimit", "0")
+    _set("net/ipv6/icmp/ratelimit", "0")
     with _netlink() as netlink:
         index = _up(netlink)
         loopback = netlink.link_lookup(ifname="lo")[0]

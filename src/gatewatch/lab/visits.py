@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def visit_all(
 
 def _measure(url: str, seat: Seat, uid: str, scenario: Scenario, file: Path) -> str | None:
     """One measurement by the reference client, its clock the scenario's; why there is none."""
-    at = datetime.fromisoformat(scenario.clock)
+    at = datetime.fromisoformat(scenario.clock).astimezone(UTC)
     try:
         found = asyncio.run(measure(url, seat, uid=uid, report_id=f"lab-{scenario.id}", at=at))
     except Exception as error:  # noqa: BLE001 - a client that breaks is a finding about the client

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -309,7 +309,7 @@ def boxes_of(
             at[place],
             inside=inside,
             seed=seed,
-            clock=datetime.fromisoformat(scenario.clock),
+            clock=datetime.fromisoformat(scenario.clock).astimezone(UTC),
             tell=tell,
             hosts=scenario.hosts,
             addresses=tuple(ip_address(a).packed for a in topology.addresses(place)),
