@@ -120,6 +120,23 @@ def test_a_verdict_that_contradicts_the_truth_fails_the_check(tmp_path):
     assert json.loads(done.stdout)["totals"]["wrong_outcome"] == 1
 
 
+def test_the_scenario_of_the_manual_is_whole(tmp_path):
+    requires_full_lab()
+    manual = Path(__file__).parents[2] / "docs" / "lab.md"
+    path = tmp_path / "manual.toml"
+    path.write_text(manual.read_text().partition("```toml\n")[2].partition("```")[0])
+    done = lab("run", str(path), "--json")
+    assert done.returncode == 0, done.stderr
+    totals = json.loads(done.stdout)["totals"]
+    assert (totals["found"], totals["right"]) == (1, 1)
+
+
+def test_a_check_that_measures_nothing_does_not_succeed():
+    done = lab("check", "ip-unreachable", "--reduced")
+    assert done.returncode == 3
+    assert "nothing of it runs in the reduced lab" in done.stderr
+
+
 def test_somebody_elses_folder_is_left_alone(mine, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("all my work")

@@ -154,9 +154,20 @@ def test_an_answer_that_dns_over_tls_gives_as_well_is_no_lie(seen, outcome, mech
         ),
         pytest.param(
             silent_resolver(lookup(failure=TIMEOUT, resolver=PUBLIC), says(HERE), **UNHEARD),
+            UNCLEAR,
+            Reason.RESOLVER_SILENT,
+            id="another one is silent too, and was never heard either: a closed port, perhaps",
+        ),
+        pytest.param(
+            silent_resolver(
+                lookup(failure=TIMEOUT, resolver=PUBLIC),
+                lookup(HERE, resolver=PUBLIC, host="x.example"),
+                says(HERE),
+                **UNHEARD,
+            ),
             BLOCKED,
             None,
-            id="another one is silent too: it is the path",
+            id="another one speaks, though not of this name: it is the path",
         ),
         pytest.param(
             silent_resolver(
@@ -201,6 +212,23 @@ def test_an_answer_that_dns_over_tls_gives_as_well_is_no_lie(seen, outcome, mech
 def test_silence_is_blocking_only_from_a_resolver_that_speaks(seen, outcome, reason):
     found = verdict(seen)
     assert (found.outcome, found.reason) == (outcome, reason), found.sentence
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "dns_temporary_failure",
+        "dns_server_misbehaving",
+        "dns_servfail_error",
+        "android_dns_cache_no_data",
+        "connection_refused",
+    ],
+)
+def test_a_dead_resolver_is_one_however_its_failure_is_spelt(failure):
+    seen = (lookup(failure=failure), said(HERE), control())
+    dead, alive = verdict(observed(*seen, **UNHEARD)), verdict(observed(*seen))
+    assert (dead.outcome, dead.reason) == (UNCLEAR, Reason.RESOLVER_SILENT), dead.sentence
+    assert alive.reason is not Reason.RESOLVER_SILENT, alive.sentence
 
 
 def test_a_silence_that_may_be_the_resolvers_own_names_no_mechanism():

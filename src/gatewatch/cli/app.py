@@ -54,8 +54,9 @@ def main() -> None:
     """Entry point. A reader that has seen enough ends us in silence, as it does other filters."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if sys.stdout is None:  # closed by whoever called us
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the program runs
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until we end
     called = sys.argv[1:2]
     try:
         load(called if called and called[0] in COMMANDS else COMMANDS)(prog_name="gatewatch")

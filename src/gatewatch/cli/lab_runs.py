@@ -1,4 +1,4 @@
-"""Running worlds for a command: where they are kept, full or reduced, and a command in one."""
+"""LabSession worlds for a command: where they are kept, full or reduced, and a command in one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from gatewatch.cli.exits import UsageFault
+from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.session import Session
 from gatewatch.flow.lab import LabCheck
 from gatewatch.flow.lab_check import check_lab, run_lab
@@ -22,13 +22,14 @@ from gatewatch.lab.reduced import CANNOT_DO, needs_packets, run_reduced
 from gatewatch.lab.runs import prepare, run_in_world, run_world
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.trial import why_not
+from gatewatch.lab.world import WorldFailed
 from gatewatch.model.errors import NoData
 
 WORLDS_PER_CORE = 6
 "Worlds mostly wait. Our choice: more of them and the machine begins to show in their timing."
 
 
-class Running:
+class LabSession:
     """What the commands that run worlds share."""
 
     def __init__(
@@ -80,6 +81,8 @@ class Running:
         if not scenarios:
             raise NoData("no scenario is of that kind")
         kept = [one for one in scenarios if not self.reduced or self._runs_reduced(one)]
+        if not kept:
+            raise NoData("nothing of it runs in the reduced lab")
         if self.reduced:
             run = partial(run_reduced, client=self._client, seed=self.seed)
         else:
@@ -103,12 +106,14 @@ class Running:
 
 
 def run_command(
-    running: Running, scenario: Scenario, network: str | None, command: list[str]
+    running: LabSession, scenario: Scenario, network: str | None, command: list[str]
 ) -> int:
     """Run a command at a vantage point of a world; its exit status.
 
     Raises:
         CannotSeal: only the full lab has machines that a command can run on.
+        UsageFault: no such vantage point.
+        FolderTaken: the world's folder holds something.
     """
     if running.reduced:
         raise CannotSeal(
@@ -122,21 +127,20 @@ def run_command(
     prepare(home)
 
     def work(tell: Tell) -> int:
-        return run_in_world(
-            scenario,
-            home,
-            at,
-            command,
-            seed=running.seed,
-            capture=running.pcap,
-        )
+        try:
+            return run_in_world(
+                scenario, home, at, command, seed=running.seed, capture=running.pcap
+            )
+        except WorldFailed as failed:
+            tell(str(failed))
+            return ExitCode.FAILED
 
     # The terminal's interrupt is for the command: it decides whether to end.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with Enclosure(work) as enclosure:
-            for _ in enclosure:
-                continue
+            for failure in enclosure:
+                running.session.say(f"gatewatch: {failure}")
             return enclosure.wait()
     finally:
         signal.signal(signal.SIGINT, before)

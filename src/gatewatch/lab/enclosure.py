@@ -113,6 +113,8 @@ class Enclosure:
         if self.status is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
+        while os.read(self._messages, 1 << 16):
+            continue  # until the last of its forks is gone, and writes to no folder of ours
         os.close(self._messages)
 
 

@@ -91,11 +91,12 @@ def visits_in(
     longest = max(sum(1 for _ in expected_on(scenario, n)) for n in scenario.vantages)
     _await(going, world, time.monotonic() + longest * VISIT_S + VISIT_S)
     world.check()
-    return [
-        visit
-        for network in scenario.vantages
-        for visit in msgspec.json.decode(_visits(folder, network).read_bytes(), type=list[Visit])
-    ]
+    made = list[Visit]()
+    for network in scenario.vantages:
+        own = _visits(folder, network)
+        made += msgspec.json.decode(own.read_bytes(), type=list[Visit])
+        own.unlink()
+    return made
 
 
 def run_in_world(

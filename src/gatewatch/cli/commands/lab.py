@@ -109,7 +109,7 @@ def run(
     lab's authority among the trusted; its exit code is ours. Nothing of it is left afterwards
     but --folder.
     """
-    from gatewatch.cli.lab_runs import Running, run_command
+    from gatewatch.cli.lab_runs import LabSession, run_command
     from gatewatch.cli.views.lab import show_lab_run
     from gatewatch.flow.lab_check import acts_of
     from gatewatch.lab.load import load
@@ -119,7 +119,7 @@ def run(
     if network is not None and not command:
         raise UsageFault("--network is for a command, which comes after --")
     loaded = load(scenario)
-    with Running(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
+    with LabSession(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
                  reduced=reduced) as running:  # fmt: skip
         if command:
             raise typer.Exit(run_command(running, loaded, network, command))
@@ -160,7 +160,7 @@ def check(
     The exit code is 1 when a verdict contradicts the truth, or a scenario's log does not bear out
     what the scenario says.
     """
-    from gatewatch.cli.lab_runs import Running
+    from gatewatch.cli.lab_runs import LabSession
     from gatewatch.cli.views.lab import show_lab_check
     from gatewatch.lab.load import load, names
 
@@ -168,7 +168,7 @@ def check(
         raise UsageFault("--pcap wants a --folder to keep the captures in")
     loaded = [load(name) for name in scenarios or names()]
     loaded = [one for one in loaded if kind is None or one.kind == kind.value]
-    with Running(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
+    with LabSession(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
                  reduced=reduced) as running:  # fmt: skip
         checked = running.check(loaded, at_once=at_once)
     show_lab_check(session, checked)

@@ -21,6 +21,15 @@ _OFFLINE = frozenset(
 
 _DENIALS = (FailureKind.NXDOMAIN, FailureKind.NO_ANSWER, FailureKind.DNS_REFUSED)
 
+_NO_WORD = (
+    FailureKind.TIMEOUT,
+    FailureKind.SERVFAIL,
+    FailureKind.DNS_OTHER,
+    FailureKind.REFUSED,
+    FailureKind.UNKNOWN,
+)
+"How stubs and libraries spell a resolver that does not do its work."
+
 _NOBODY = "127.0.0.2"
 "What OONI's probes write in place of a resolver that did not say who it is, with AS0."
 
@@ -46,30 +55,30 @@ def _offline(case: Case) -> Fired | None:
 
 
 def _resolver_silent(case: Case) -> Fired | None:
-    """A resolver hides a name by silence only if it speaks of others.
+    """A resolver hides a name by failing at it only if it speaks of others.
 
-    Where other resolvers are silent about the name too, it is the path that is silent.
+    Where others asked in clear fail at the name too, and are heard on another, it is the path.
     """
-    step = case.obstacle
-    if step is None or step.layer != "dns" or step.kind is not FailureKind.TIMEOUT:
+    step, asked = case.obstacle, case.measurement
+    if step is None or step.layer != "dns" or step.failure == "dns_bogon_error":
         return None
-    if _resolver_known(case) or case.seen(step) is Seen.FAILS:
+    # where nobody noted whether it said who it is, only silence itself is held to be silence
+    no_word = _NO_WORD if asked.resolver_ip == _NOBODY else (FailureKind.TIMEOUT,)
+    if step.kind not in no_word or case.seen(step) is Seen.FAILS:
+        return None
+    said_who = asked.resolver_asn is not None or asked.resolver_ip not in (None, _NOBODY)
+    if said_who or _heard(case, "system"):
         return None
     clear = [o for o in step.hop.others if o.transport == "udp"]
-    if clear and not any(_spoken(o) for o in clear):
+    if clear and not any(_spoken(o) for o in clear) and _heard(case, "udp"):
         return None
     return Fired(f"{step.hop.host}: {step.words[:80]}, from a resolver that was never heard")
 
 
-def _resolver_known(case: Case) -> bool:
-    """Has the system's resolver answered anything, now or when the probe asked who it is?"""
-    measurement = case.measurement
-    if measurement.resolver_asn is not None:
-        return True
-    if measurement.resolver_ip not in (None, _NOBODY):
-        return True
-    mine = [o for o in case.observed.lookups if o.vantage == "probe" and o.transport == "system"]
-    return any(_spoken(o) for o in mine)
+def _heard(case: Case, transport: str) -> bool:
+    """Has such a resolver answered the probe anything in this measurement?"""
+    asked = [o for o in case.observed.lookups if o.vantage == "probe" and o.transport == transport]
+    return any(_spoken(o) for o in asked)
 
 
 def _spoken(lookup: Lookup) -> bool:
@@ -97,7 +106,7 @@ RULES = (
          "everything failed, the helper included", _offline,
          masks=Reason.NO_PROBE_NETWORK),
     Rule("probe.resolver_silent", "probe", "own", Outcome.OPEN, 0.0,
-         "the resolver is silent about the name, and nothing shows that it is alive",
+         "the resolver has no word on the name, and nothing shows that it is alive",
          _resolver_silent, masks=Reason.RESOLVER_SILENT),
     Rule("probe.clock", "probe", "reaches", Outcome.OPEN, 0.0,
          "a certificate refused for its dates only, where the control accepts it", _clock,

@@ -101,8 +101,7 @@ TWINS: tuple[Situation, ...] = (
         net=network(cleartext_names={"*": SILENT}),
         place=UNHEARD,
         edit=_unheard,
-        outcomes=("blocked", "unclear"),
-        mechanisms=("dns.timeout",),
+        outcomes=("unclear",),
     ),
     _answered_in_clear(
         "dns_racing_answers_own_network",
