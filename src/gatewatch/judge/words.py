@@ -14,7 +14,7 @@ _REASONS = {
     Reason.NO_EVIDENCE: "the probe recorded too little to say anything",
     Reason.PROBE_FAILURE: "the probe itself failed",
     Reason.NO_PROBE_NETWORK: "the probe's own connection was down",
-    Reason.RESOLVER_SILENT: "its resolver had no word on the name, and nothing shows that it speaks",
+    Reason.RESOLVER_SILENT: "its resolver had no word on it, and nothing shows that it speaks",
     Reason.DEAD_ADDRESS: "it leads to an address that serves nobody, and is up at another",
     Reason.WEAK_EVIDENCE: "it failed here, in a way that decides nothing by itself",
     Reason.PAGE_DIFFERS: "another page came back, and nothing says whose it is",
