@@ -56,7 +56,7 @@ def run_lab(
     if len(found) < len(scenarios):
         ended = {ran.scenario for ran in found}
         found += [
-            Ran(scenario=s.id, seconds=0.0, failure="the lab ended before it was run")
+            Ran(scenario=s.id, failure="the lab ended before it was run")
             for s in scenarios
             if s.id not in ended
         ]

@@ -52,7 +52,6 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """One world has been and gone."""
 
     scenario: str
-    seconds: float
     failure: str | None = None
 
 
@@ -163,23 +162,19 @@ def run_many(
         at_once: so many at a time.
     """
     waiting = list(scenarios)[::-1]
-    going: dict[int, tuple[Scenario, float]] = {}
+    going: dict[int, Scenario] = {}
     while waiting or going:
         while waiting and len(going) < at_once:
             scenario = waiting.pop()
             home = folder / scenario.id
-            going[spawn(lambda s=scenario, h=home: _run(s, h, run))] = (scenario, time.monotonic())
+            going[spawn(lambda s=scenario, h=home: _run(s, h, run))] = scenario
         pid, status = os.wait()
         if pid not in going:
             continue  # an orphan of a world: its first process adopts it
-        scenario, began = going.pop(pid)
+        scenario = going.pop(pid)
         failure = folder / scenario.id / "failure.txt"
         words = failure.read_text() if failure.exists() else f"ended with status {status}"
-        ran = Ran(
-            scenario=scenario.id,
-            seconds=round(time.monotonic() - began, 3),
-            failure=words if status else None,
-        )
+        ran = Ran(scenario=scenario.id, failure=words if status else None)
         tell(msgspec.to_builtins(ran))
 
 

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from gatewatch.cli.human import grid, heading, text
 from gatewatch.cli.session import Session
 from gatewatch.cli.sheet import sheet_of
+from gatewatch.lab.rules import Censor
 from gatewatch.lab.scenario import Scenario
 
 LISTED = ["id", "kind", "title", "countries", "networks", "censors", "targets"]
@@ -74,7 +75,7 @@ def _view(scenario: Scenario) -> Iterable[RenderableType]:
         yield grid(
             ["censor", "at", "sees", "does"],
             [
-                (censor.id, censor.at, _said(censor.trigger), _said(censor.action))
+                (censor.id, censor.at, _said(censor.trigger), _done(censor))
                 for censor in scenario.censors
             ],
         )
@@ -91,6 +92,12 @@ def _view(scenario: Scenario) -> Iterable[RenderableType]:
             for expectation in scenario.expect
         ],
     )
+
+
+def _done(censor: Censor) -> str:
+    """What a censor does, and what is left of it afterwards."""
+    action = _said(censor.action)
+    return f"{action}; residual {{{_said(censor.residual)}}}" if censor.residual else action
 
 
 def _said(struct: msgspec.Struct) -> str:
