@@ -22,10 +22,14 @@ NETWORK |= {"http.client", "http.server", "urllib.request", "xmlrpc"}
 ONLY_ARITHMETIC = {f"socket.{name}" for name in ("AF_INET", "AF_INET6", "inet_pton", "inet_ntop")}
 MAY_CONNECT = ("probe/net.py", "server/", "refdata/fetch.py")
 MAY_CONNECT += tuple(
-    f"lab/{place}"
-    for place in ("attach.py", "hosts/", "reduced/", "reference/", "visits.py", "world.py")
+    f"lab/{place}" for place in ("attach.py", "hosts/", "reduced/", "visits.py", "world.py")
 )
 "The lab's sockets are in its own namespaces, or on loopback."
+MAY_WAIT = ("probe/",)
+"Rooms with tasks and timeouts of asyncio; its streams and sockets are for those that connect."
+CONNECTS = {"open_connection", "start_server", "create_connection", "create_server",
+            "create_datagram_endpoint", "sock_connect", "sock_sendall", "sock_recv",
+            "open_unix_connection", "start_unix_server"}  # fmt: skip
 
 
 def allowed(room: str) -> set[str]:
@@ -45,20 +49,31 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
+def connecting(tree: ast.AST) -> set[str]:
+    """The ways of asyncio to a socket that are named in a file."""
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & CONNECTS
+
+
 def violations(source: Path) -> list[str]:
     """Every import that a room may not have, as `file: import`."""
     found = []
     for path in sorted(source.rglob("*.py")):
         place = path.relative_to(source).as_posix()
         room = place.split("/")[0].removesuffix(".py")
-        for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for name in imports(tree):
             whose = name.split(".")[1] if name.startswith("gatewatch.") else None
             if whose and whose != "__version__" and whose not in allowed(room):
                 found.append(f"{place}: {name}")
             modules = {name, name.split(".")[0], name.rpartition(".")[0]}
             opens = modules & NETWORK and name not in ONLY_ARITHMETIC
-            if opens and not place.startswith(MAY_CONNECT):
+            waits = name == "asyncio" and place.startswith(MAY_WAIT)
+            if opens and not waits and not place.startswith(MAY_CONNECT):
                 found.append(f"{place}: {name}")
+        if not place.startswith(MAY_CONNECT):
+            found += [
+                f"{place}: {name}" for name in sorted(connecting(ast.parse(path.read_text())))
+            ]
     return found
 
 
@@ -97,6 +112,9 @@ def test_every_room_has_its_place():
         ("probe/net.py", "import socket", False),
         ("server/x.py", "from asyncio import start_server", False),
         ("probe/steps.py", "from socket import socket", True),
+        ("probe/steps.py", "import asyncio", False),
+        ("probe/steps.py", "import asyncio\nasyncio.open_connection", True),
+        ("judge/x.py", "import asyncio", True),
     ],
 )
 def test_a_planted_violation_is_caught(tmp_path, place, line, caught):

@@ -14,9 +14,9 @@ from cryptography import x509
 
 from gatewatch.model.mechanism import ALL, LEAVES, under
 from gatewatch.model.outcome import Outcome
-from gatewatch.simulate.network import endpoint, is_bogon
 from gatewatch.simulate.situations import HEADER, SITUATIONS, truth_line, write
 from gatewatch.simulate.situations.common import Situation
+from gatewatch.wire.address import endpoint, is_bogon
 
 Json = dict[str, Any]
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gatewatch.lab.scenario import Scenario
-
-Transport = Literal["tcp", "udp"]
-Local = tuple[str, int]
-"An address to bind to and a port, 0 for any."
+from gatewatch.probe.net import Local, Plain, Reach, Transport
 
 IPV6_FREEBIND = 78
 "linux/in6.h; Python has no name for it, nor for its IPv4 sibling before 3.12."
@@ -25,17 +22,11 @@ IP_FREEBIND = 15
 BACKLOG = 128
 
 
-class Attach(Protocol):
-    """How the addresses of a world are reached from this process."""
+class Attach(Reach, Protocol):
+    """How the addresses of a world are reached from this process, and how it can be one."""
 
     def listen_at(self, address: str, port: int, transport: Transport) -> Local:
         """Where to bind in order to be `address`."""
-        ...
-
-    def reach(
-        self, source: str | None, address: str, port: int, transport: Transport
-    ) -> tuple[str, int, Local | None]:
-        """Where to connect to, and what to bind to before so as to come from `source`."""
         ...
 
     def who(self, peer: tuple) -> str:
@@ -43,16 +34,11 @@ class Attach(Protocol):
         ...
 
 
-class Direct:
+class Direct(Plain):
     """Inside a world's namespaces: every address is what it says."""
 
     def listen_at(self, address: str, port: int, transport: Transport) -> Local:
         return address, port
-
-    def reach(
-        self, source: str | None, address: str, port: int, transport: Transport
-    ) -> tuple[str, int, Local | None]:
-        return address, port, None if source is None else (source, 0)
 
     def who(self, peer: tuple) -> str:
         return str(ip_address(peer[0]))

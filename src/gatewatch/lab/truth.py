@@ -17,7 +17,7 @@ from gatewatch.lab.rules import Action, BlockPage, Censor, Divert, Drop, ForgeDn
 from gatewatch.lab.scenario import Answer, Expectation, Host, Middlebox, Scenario
 from gatewatch.model.errors import GatewatchError
 from gatewatch.model.mechanism import under
-from gatewatch.simulate.network import is_bogon
+from gatewatch.wire.address import is_bogon
 
 NO_BLOCK_PAGES = frozenset(
     (SITE, "portal", "portal_redirect", "captcha", "geoblock", "sanctions", "gdpr", "unavailable",

@@ -14,13 +14,21 @@ from pathlib import Path
 
 import msgspec
 
+from gatewatch import __version__
 from gatewatch.lab.attach import Attach
-from gatewatch.lab.reference.client import measure
-from gatewatch.lab.reference.record import AsnOf
-from gatewatch.lab.reference.seat import Seat
 from gatewatch.lab.scenario import Expectation, Host, Scenario
 from gatewatch.lab.topology import Topology
-from gatewatch.simulate.network import is_bogon
+from gatewatch.probe.experiments.web_connectivity import measure
+from gatewatch.probe.journal import AsnOf
+from gatewatch.probe.seat import Anchor, Control, Patience, Seat
+from gatewatch.wire.address import is_bogon
+
+PATIENCE = Patience(connect_s=5.0, tls_s=5.0, quic_s=5.0, http_s=8.0, control_s=11.0, late_s=0.3)
+"""About half of what OONI's probe has; our choice, so that a measurement in which all is silent
+stays short. In the lab no path is longer than a second."""
+
+ANCHOR = "anchor"
+"Name of the host, in the lab's worlds, that answers to any name."
 
 VISIT_S = 60.0
 "What a client may take for one URL before it is ended. Our choice: four times the reference's."
@@ -67,12 +75,27 @@ def seat_at(scenario: Scenario, network: str, attach: Attach, ca: Path) -> Seat:
             for host in _public_resolvers(scenario, "doh")
             if host.names
         ),
-        control=(control.names[0], control.addresses[0]) if control else None,
+        controls=(
+            (Control(name=control.names[0], address=control.addresses[0]),) if control else ()
+        ),
+        anchors=tuple(_anchors(scenario)),
         ca=ca,
-        attach=attach,
+        reach=attach,
         clock_skew_days=scenario.clock_skew_days,
+        software="gatewatch-lab",
+        version=__version__,
+        annotations={"synthetic": "true"},
+        patience=PATIENCE,
+        secrets=mine.probe,
         asn_of=_numbers(scenario),
     )
+
+
+def _anchors(scenario: Scenario) -> Iterator[Anchor]:
+    """The addresses of ours that answer to any name."""
+    host = scenario.hosts.get(ANCHOR)
+    if host is not None:
+        yield from (Anchor(name=host.names[0], address=address) for address in host.addresses)
 
 
 def _numbers(scenario: Scenario) -> AsnOf:

@@ -180,6 +180,37 @@ class Exchange(Observation, frozen=True, kw_only=True):
     ]
 
 
+class Finding(Observation, frozen=True, kw_only=True):
+    """What an experiment of the probe found out by changing one thing at a time."""
+
+    experiment: Annotated[str, Column("string", "which experiment: `sni_swap`, `hop`, …")]
+    layer: Annotated[str, Column("string", "what it was suspected of: `dns`, `tcp`, `tls`, …")]
+    host: Annotated[str, Column("string", "name whose blocking was suspected")]
+    answer: Annotated[str, Column("string", "the experiment's answer, of its own closed set")]
+    mechanism: Annotated[
+        str | None, Column("string", "deepest node of the taxonomy that it proves by itself")
+    ]
+    trigger: Annotated[
+        str | None,
+        Column("string", "what sets it off: `name`, `address`, `keyword`, `protocol`, `port`"),
+    ]
+    placement: Annotated[
+        str | None, Column("string", "`on_path`, `in_path`, `endpoint`, or `unknown`")
+    ]
+    hop: Annotated[str | None, Column("string", "address of the hop at which it happens")]
+    hop_ttl: Annotated[int | None, Column("int32", "distance of that hop", "hops")]
+    residual_s: Annotated[
+        float | None, Column("double", "how long innocent traffic stays blocked after it", "s")
+    ]
+    effect: Annotated[
+        float | None, Column("double", "throughput over that of a neutral name on the same path")
+    ]
+    effect_low: Annotated[float | None, Column("double", "lower end of its 95 % interval")]
+    effect_high: Annotated[float | None, Column("double", "upper end of its 95 % interval")]
+    trials: Annotated[int, Column("int32", "attempts behind the answer", "count")]
+    words: Annotated[str, Column("string", "why, as the probe puts it")]
+
+
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """A measurement with everything observed in it, in the order recorded."""
 
@@ -189,6 +220,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     handshakes: list[Handshake]
     exchanges: list[Exchange]
     "Oldest first: redirects in the order they were followed."
+    findings: list[Finding] = []
+    "Of the probe's own experiments, where it made any."
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):

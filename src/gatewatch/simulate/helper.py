@@ -10,17 +10,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from gatewatch.simulate.network import (
-    Answer,
-    Network,
-    Page,
-    Server,
-    ascii_url,
-    endpoint,
-    is_bogon,
-    redirect_target,
-)
-from gatewatch.simulate.ooni import ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, Json
+from gatewatch.probe.ooni import Json
+from gatewatch.simulate.network import Answer, Network, Page, Server, ascii_url, redirect_target
+from gatewatch.wire.address import endpoint, is_bogon
 
 REDIRECTS = {301, 302, 303, 307, 308}
 "The helper's HTTP client also follows 303, which the probe does not."
@@ -45,22 +37,6 @@ HTTP_DIALECT = {
     "dns_no_answer": "dns_lookup_error",
     "dns_servfail_error": "dns_lookup_error",
 }
-
-
-def control_request(url: str, addresses: list[str]) -> Json:
-    """What the probe sends: the URL, and both ports of every address it has found."""
-    parts = urlsplit(url)
-    ports = [parts.port] if parts.port else [443, 80]
-    return {
-        "http_request": url,
-        "http_request_headers": {
-            "Accept": [ACCEPT],
-            "Accept-Language": [ACCEPT_LANGUAGE],
-            "User-Agent": [USER_AGENT],
-        },
-        "tcp_connect": [endpoint(a, p) for a in addresses for p in ports],
-        "x_quic_enabled": False,
-    }
 
 
 def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from gatewatch.probe.claims import claims
+from gatewatch.probe.ooni import Json, tcp_connect
 from gatewatch.simulate import helper, ooni
-from gatewatch.simulate.claims import claims
 from gatewatch.simulate.network import (
     GARR,
     Answer,
@@ -22,11 +23,8 @@ from gatewatch.simulate.network import (
     Page,
     Place,
     ascii_url,
-    endpoint,
-    is_loopback,
     redirect_target,
 )
-from gatewatch.simulate.ooni import Json
 from gatewatch.simulate.probe import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -35,6 +33,7 @@ from gatewatch.simulate.probe import (
     served,
     tls_of,
 )
+from gatewatch.wire.address import endpoint, is_loopback
 
 TWISTED = {
     "connection_reset": "response_never_received",
@@ -152,7 +151,7 @@ def _classic(net: Network, url: str, place: Place, rng: random.Random, *, scrubb
     for address in addresses:
         failure = connect_failure(net, address, port)
         end = now + (10.0 if failure == "generic_timeout_error" else rng.uniform(0.05, 0.2))
-        connects.append(_plain(ooni.tcp_connect(address, port, failure, (0.0, end), [], 0)))
+        connects.append(_plain(tcp_connect(address, port, failure, (0.0, end), [], 0)))
         where = endpoint(address, port)
         event = ooni.network_event("connect", where, failure, (0.0, end), [], 0)
         events.append({**_plain(event), "tags": ["tcptls_experiment"]})

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from gatewatch.probe.claims import claims
+from gatewatch.probe.control import control_request
+from gatewatch.probe.ooni import Json, tcp_connect
 from gatewatch.simulate import helper, ooni
-from gatewatch.simulate.claims import claims
 from gatewatch.simulate.network import (
     GARR,
     Answer,
@@ -22,13 +24,10 @@ from gatewatch.simulate.network import (
     Page,
     Place,
     ascii_url,
-    endpoint,
-    is_bogon,
-    is_loopback,
     lookup,
     redirect_target,
 )
-from gatewatch.simulate.ooni import Json
+from gatewatch.wire.address import endpoint, is_bogon, is_loopback
 
 REDIRECTS = {301, 302, 307, 308}
 MAX_REDIRECTS = 10
@@ -186,9 +185,7 @@ class _Run:
     ) -> tuple[float, str | None]:
         failure = connect_failure(self.net, address, port)
         end = now + self.took(failure, 0.08, STEP_TIMEOUT)
-        self.connects.append(
-            ooni.tcp_connect(address, port, failure, (now, end), tags, transaction)
-        )
+        self.connects.append(tcp_connect(address, port, failure, (now, end), tags, transaction))
         where = endpoint(address, port)
         self.events.append(
             ooni.network_event("connect", where, failure, (now, end), tags, transaction)
@@ -246,7 +243,7 @@ class _Run:
         self.fetch(url, depth, referer, chosen)
 
     def ask_control(self, url: str, addresses: list[str]) -> None:
-        self.control_request = helper.control_request(url, addresses)
+        self.control_request = control_request(url, addresses)
         if self.net.control_failure is None:
             self.control = helper.answer(self.net, url, addresses)
 

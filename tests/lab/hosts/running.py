@@ -16,8 +16,8 @@ from gatewatch.lab.attach import Loopback
 from gatewatch.lab.box import Act
 from gatewatch.lab.hosts import serve
 from gatewatch.lab.hosts.premises import Original
-from gatewatch.lab.reference.steps import Exchange, Request, Vantage, connect, exchange, handshake
 from gatewatch.lab.scenario import Host, Network, Resolver, Scenario
+from gatewatch.probe.steps import Exchange, Request, Vantage, connect, exchange, handshake
 
 PROBE, PROBE_V6, ABROAD = "130.192.91.211", "2001:760::211", "77.75.74.1"
 SITE, RESOLVER, CONTROL = "93.184.216.34", "8.8.8.8", "5.9.1.1"
@@ -59,7 +59,7 @@ class Running:
 
     def vantage(self, address: str = PROBE) -> Vantage:
         zero = asyncio.get_running_loop().time()
-        return Vantage(attach=self.attach, addresses=(address, PROBE_V6), zero=zero)
+        return Vantage(reach=self.attach, addresses=(address, PROBE_V6), zero=zero)
 
     async def stream(
         self,

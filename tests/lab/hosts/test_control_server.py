@@ -8,7 +8,7 @@ import pytest
 
 from gatewatch.lab.hosts.control import read
 from gatewatch.lab.scenario import Answer, Host, Resolver, Route, Web
-from gatewatch.simulate.ooni import Json
+from gatewatch.probe.ooni import Json
 from tests.lab.hosts.running import CONTROL, RESOLVER, SITE, Running, meet, world
 
 NAME, OTHER = "www.example.org", "93.184.216.99"

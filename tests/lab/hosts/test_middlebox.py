@@ -12,8 +12,8 @@ from cryptography.x509.oid import NameOID
 
 from gatewatch.lab.certificates import NATIONAL
 from gatewatch.lab.diversion import Diversion
-from gatewatch.lab.reference.steps import connect, handshake, lookup
 from gatewatch.lab.scenario import Answer, Host, Middlebox, Web
+from gatewatch.probe.steps import connect, handshake, lookup
 from tests.lab.hosts.running import PROBE, RESOLVER, SITE, Running, meet, world
 
 BOX, ECHO = "130.192.7.7", "93.184.216.80"

@@ -11,9 +11,9 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from gatewatch.lab.reference.steps import lookup, lookup_https
 from gatewatch.lab.scenario import Answer, Host, Resolver
 from gatewatch.lab.zone import WHOAMI
+from gatewatch.probe.steps import lookup, lookup_https
 from tests.lab.hosts.running import ABROAD, PROBE, RESOLVER, SITE, Running, meet, world
 
 FORWARDER = "130.192.3.21"

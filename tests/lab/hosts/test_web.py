@@ -16,8 +16,8 @@ from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
-from gatewatch.lab.reference.steps import connect, handshake
 from gatewatch.lab.scenario import Host, Route, Web
+from gatewatch.probe.steps import connect, handshake
 from tests.lab.hosts.running import ABROAD, PROBE, SITE, Running, meet, world
 
 NAME = "www.example.org"

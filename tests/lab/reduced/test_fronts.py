@@ -18,8 +18,6 @@ from gatewatch.lab.box import Act
 from gatewatch.lab.hosts import serve
 from gatewatch.lab.reduced.corner import Corner
 from gatewatch.lab.reduced.fronts import Fronts
-from gatewatch.lab.reference.sockets import Failed, Stream, Vantage
-from gatewatch.lab.reference.steps import connect, lookup
 from gatewatch.lab.rules import (
     Action,
     BlockPage,
@@ -36,6 +34,8 @@ from gatewatch.lab.rules import (
     Trigger,
 )
 from gatewatch.lab.scenario import Host, Link, Middlebox, Resolver, Scenario, Web
+from gatewatch.probe.net import Failed, Stream, Vantage
+from gatewatch.probe.steps import connect, lookup
 from tests.lab.dialogue import get
 from tests.lab.worlds import ACCESS, PROBE, SITE, scenario
 
@@ -139,7 +139,7 @@ async def running(given: Scenario, folder: Path) -> AsyncIterator[Lab]:
         async with asyncio.timeout(LATE_S):
             await ready.wait()
         try:
-            yield Lab(Vantage(attach=fronts, addresses=(PROBE,), zero=loop.time()), acts)
+            yield Lab(Vantage(reach=fronts, addresses=(PROBE,), zero=loop.time()), acts)
         finally:
             for task in work:
                 task.cancel()

@@ -18,8 +18,11 @@ from msgspec import Struct
 
 from gatewatch.lab.hosts.premises import Premises
 from gatewatch.lab.hosts.site import Receive, Response, Scope, Send, body_of, respond
-from gatewatch.lab.reference.client import wire_url
-from gatewatch.lab.reference.steps import (
+from gatewatch.lab.scenario import Host, Scenario
+from gatewatch.model.target import is_address, redirect_target
+from gatewatch.probe.experiments.web_connectivity import wire_url
+from gatewatch.probe.ooni import Json
+from gatewatch.probe.steps import (
     Channel,
     Connect,
     Exchange,
@@ -31,8 +34,6 @@ from gatewatch.lab.reference.steps import (
     lookup_system,
     quic_handshake,
 )
-from gatewatch.lab.scenario import Host, Scenario
-from gatewatch.model.target import is_address, redirect_target
 from gatewatch.simulate.helper import (
     DNS_DIALECT,
     HTTP_DIALECT,
@@ -41,8 +42,7 @@ from gatewatch.simulate.helper import (
     TCP_DIALECT,
     TITLE,
 )
-from gatewatch.simulate.network import endpoint, is_bogon
-from gatewatch.simulate.ooni import Json
+from gatewatch.wire.address import endpoint, is_bogon
 
 DNS_S = TCP_S = TLS_S = 3.0
 FETCH_S, QUIC_S = 6.0, 2.0
@@ -110,7 +110,7 @@ class Control:
     async def answer(self, question: Question) -> Json:
         """What the URL looks like from here."""
         zero = asyncio.get_running_loop().time()
-        vantage = Vantage(attach=self._premises.attach, addresses=self._addresses, zero=zero)
+        vantage = Vantage(reach=self._premises.attach, addresses=self._addresses, zero=zero)
         visit = _Visit(vantage, self._resolver, self._premises)
         return await visit.answer(question)
 

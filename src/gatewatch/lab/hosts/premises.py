@@ -13,7 +13,7 @@ from gatewatch.lab.diversion import Diversion
 from gatewatch.lab.hosts.where import Where, locator
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.zone import Zone
-from gatewatch.simulate.network import endpoint
+from gatewatch.wire.address import endpoint
 
 Original = Callable[[Literal["tcp", "udp"], str], Awaitable[Diversion | None]]
 "What a flow was before it was diverted: from its transport and its peer, as `address:port`."

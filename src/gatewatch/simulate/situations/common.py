@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gatewatch.probe.ooni import Json
 from gatewatch.simulate import legacy, pages, probe
 from gatewatch.simulate.network import GARR, Answer, Handshake, Network, Page, Place, Server
-from gatewatch.simulate.ooni import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gatewatch.probe.ooni import Json
 from gatewatch.simulate import pages
 from gatewatch.simulate.certificates import issued
 from gatewatch.simulate.network import Network
-from gatewatch.simulate.ooni import Json
 from gatewatch.simulate.situations.common import (
     BADSSL,
     BEIJING,

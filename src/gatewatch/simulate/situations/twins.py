@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gatewatch.probe.ooni import Json
 from gatewatch.simulate.network import GARR, Page, Server
-from gatewatch.simulate.ooni import Json
 from gatewatch.simulate.situations.common import (
     BEIJING,
     EXAMPLE_COM,

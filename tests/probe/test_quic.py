@@ -10,9 +10,9 @@ from aioquic.asyncio.server import QuicServer
 from aioquic.quic.configuration import QuicConfiguration
 
 from gatewatch.lab.certificates import Kind, Office
-from gatewatch.lab.reference.steps import QuicHandshake, quic_handshake
+from gatewatch.probe.steps import QuicHandshake, quic_handshake
 from gatewatch.wire.quic import initial_close
-from tests.lab.reference.town import HERE, Town, silence
+from tests.probe.town import HERE, Town, silence
 
 SITE, NAME = "192.0.2.80", "www.example.org"
 

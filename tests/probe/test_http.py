@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from gatewatch.lab.reference.steps import Exchange, Request, connect, exchange
-from tests.lab.reference.town import Stream, Town, http, resets, sends, stays_silent
+from gatewatch.probe.steps import Exchange, Request, connect, exchange
+from tests.probe.town import Stream, Town, http, resets, sends, stays_silent
 
 SITE = "192.0.2.80"
 URL = "http://www.example.org/news?id=1#part"

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from gatewatch.lab.reference.control import ask_control
-from gatewatch.lab.reference.envelope import Controlled, envelope
-from gatewatch.lab.reference.record import Journal, Thread
-from gatewatch.lab.reference.seat import Seat
-from gatewatch.lab.reference.steps import (
+from gatewatch.model.target import canonical_host, is_address, redirect_target
+from gatewatch.probe.control import ask_control, control_request
+from gatewatch.probe.envelope import Controlled, envelope
+from gatewatch.probe.journal import Journal, Thread
+from gatewatch.probe.ooni import ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, Json
+from gatewatch.probe.seat import Seat
+from gatewatch.probe.steps import (
     Channel,
     Exchange,
     Lookup,
@@ -34,11 +36,8 @@ from gatewatch.lab.reference.steps import (
     lookup_system,
     quic_handshake,
 )
-from gatewatch.lab.reference.whoami import ask_whoami
-from gatewatch.model.target import canonical_host, is_address, redirect_target
-from gatewatch.simulate.helper import control_request
-from gatewatch.simulate.network import endpoint, is_bogon, is_loopback
-from gatewatch.simulate.ooni import ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, Json
+from gatewatch.probe.whoami import ask_whoami
+from gatewatch.wire.address import endpoint, is_bogon, is_loopback
 
 FOLLOWED = frozenset({301, 302, 307, 308})
 "303 is not: OONI's probe takes it for an answer."
@@ -61,7 +60,7 @@ async def measure(
         at: the true time, UTC; None is now. The seat's clock may be off from it.
     """
     loop = asyncio.get_running_loop()
-    vantage = Vantage(attach=seat.attach, addresses=seat.addresses, zero=loop.time())
+    vantage = Vantage(reach=seat.reach, addresses=seat.addresses, zero=loop.time())
     clock = (at or datetime.now(UTC)) + timedelta(days=seat.clock_skew_days)
     asked = wire_url(url)
     run = _Run(seat, vantage, clock if seat.clock_skew_days else None)
@@ -171,7 +170,7 @@ class _Run:
         """What is asked of the system's resolver, of one in clear, and of one over HTTPS."""
         seat, vantage, journal = self.seat, self.vantage, self.journal
         tags = [f"depth={depth}"]
-        late, kinds = seat.late_s, ("A", "AAAA")
+        late, kinds = seat.patience.late_s, ("A", "AAAA")
         yield self._ask(
             [lookup_system(vantage, seat.resolver, host, late_s=late)],
             journal.thread("system", ["classic", *tags]),
@@ -233,7 +232,9 @@ class _Run:
         return found
 
     async def _open(self, flow: _Flow, host: str) -> _Ready | None:
-        reached = await connect(self.vantage, flow.address, flow.port)
+        reached = await connect(
+            self.vantage, flow.address, flow.port, timeout_s=self.seat.patience.connect_s
+        )
         self.journal.connect(reached, flow.thread)
         if reached.stream is None:
             self.journal.traffic(reached.events, flow.thread)
@@ -241,7 +242,13 @@ class _Run:
         self._opened.append((reached.stream, flow.thread))
         if not flow.secure:
             return _Ready(flow, reached.stream, reached.stream, "")
-        shaken = await handshake(reached.stream, host, ca=self.seat.ca, clock=self.clock)
+        shaken = await handshake(
+            reached.stream,
+            host,
+            ca=self.seat.ca,
+            clock=self.clock,
+            timeout_s=self.seat.patience.tls_s,
+        )
         self.journal.handshake(flow.address, flow.port, shaken, flow.thread)
         channel: TlsStream | None = shaken.channel
         return None if channel is None else _Ready(flow, reached.stream, channel, shaken.alpn)
@@ -278,7 +285,9 @@ class _Run:
     async def _fetch(self, url: str, depth: int, referer: str, ready: _Ready) -> Exchange:
         request = Request(url=url, headers=_headers(referer))
         ready.stream.mark("http_transaction_start")
-        answer = await exchange(self.vantage, ready.channel, request)
+        answer = await exchange(
+            self.vantage, ready.channel, request, timeout_s=self.seat.patience.http_s
+        )
         if answer.failure is None and _redirects(answer):
             if depth >= MOST_REDIRECTS:
                 answer.failure = TOO_MANY
@@ -303,7 +312,14 @@ class _Run:
                 self.tasks.create_task(self._quic(address, host, thread))
 
     async def _quic(self, address: str, host: str, thread: Thread) -> None:
-        found = await quic_handshake(self.vantage, address, 443, host, ca=self.seat.ca)
+        found = await quic_handshake(
+            self.vantage,
+            address,
+            443,
+            host,
+            ca=self.seat.ca,
+            timeout_s=self.seat.patience.quic_s,
+        )
         self.journal.quic(found, thread)
 
 

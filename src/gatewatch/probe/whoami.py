@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from gatewatch.lab.reference.names import DNS_PORT
-from gatewatch.lab.reference.seat import Seat
-from gatewatch.lab.reference.steps import Vantage, lookup
-from gatewatch.lab.zone import WHOAMI
-from gatewatch.simulate.network import endpoint
-from gatewatch.simulate.ooni import Json
+from gatewatch.probe.dns import DNS_PORT
+from gatewatch.probe.ooni import Json
+from gatewatch.probe.seat import Seat
+from gatewatch.probe.steps import Vantage, lookup
+from gatewatch.wire.address import endpoint
 
+WHOAMI = "whoami.v4.powerdns.org"
 NOBODY = "127.0.0.2"
 
 

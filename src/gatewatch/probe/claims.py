@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gatewatch.simulate.network import is_loopback
-from gatewatch.simulate.ooni import Json
+from gatewatch.probe.ooni import Json
+from gatewatch.wire.address import is_loopback
 
 COMMON_HEADERS = frozenset(
     "date content-type server cache-control vary set-cookie location expires x-powered-by "

@@ -1,10 +1,9 @@
-"""TCP connects and TLS handshakes, each with how it ended."""
+"""TLS handshakes over streams, each with how it ended and what the peer showed."""
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +11,10 @@ from typing import Any
 
 from cryptography import x509
 
-from gatewatch.lab.reference.sockets import EOF, Event, Failed, Stream, Vantage, failure_of
-from gatewatch.simulate.network import endpoint
+from gatewatch.probe.net import EOF, Failed, Stream
 
-TCP_S, TLS_S = 5.0, 5.0
-"""Half of what OONI waits; our choice, so that a measurement in which all is silent stays short.
-In the lab no path is longer than a second."""
+TLS_S = 10.0
+"As long as OONI waits."
 
 _UNTRUSTED = {18, 19, 20, 21}
 "X509_V_ERR_*: self-signed leaf or root, issuer not found, leaf signature not verified."
@@ -25,47 +22,6 @@ _MISNAMED = {62, 64}
 "X509_V_ERR_HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH."
 _NAME_UNKNOWN = "TLSV1_UNRECOGNIZED_NAME"
 "Alert 112, which OONI counts as a wrong name."
-
-
-@dataclass(slots=True, kw_only=True)
-class Connect:
-    """One attempt to open a TCP connection; times in seconds since the measurement began."""
-
-    address: str
-    port: int
-    t0: float
-    t: float
-    failure: str | None
-    stream: Stream | None
-    "None when it failed."
-    events: list[Event] = field(default_factory=list)
-
-
-async def connect(
-    vantage: Vantage, address: str, port: int, *, timeout_s: float = TCP_S
-) -> Connect:
-    """Open a TCP connection from the vantage's own address."""
-    t0, failure, stream = vantage.now(), None, None
-    events: list[Event] = []
-    where = endpoint(address, port)
-    try:
-        socket, target = vantage.opened(address, port, "tcp")
-        try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
-                await asyncio.get_running_loop().sock_connect(socket, target)
-            stream = Stream(vantage, socket, where, events)
-        except OSError as error:
-            raise Failed(failure_of(error)) from None
-        finally:
-            if stream is None:
-                socket.close()
-    except Failed as failed:
-        failure = failed.failure
-    t = vantage.now()
-    events.append(Event("connect", where, failure, 0, t0, t, "tcp"))
-    return Connect(
-        address=address, port=port, t0=t0, t=t, failure=failure, stream=stream, events=events
-    )
 
 
 @dataclass(slots=True, kw_only=True)

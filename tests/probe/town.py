@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.rrset
 
 from gatewatch.lab.attach import Local, Transport
-from gatewatch.lab.reference.sockets import Vantage
+from gatewatch.probe.net import Vantage
 
 Stream = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Replies = Callable[[bytes], Iterable[tuple[float, bytes]]]
@@ -113,7 +113,7 @@ class Town:
 
     def vantage(self, *addresses: str) -> Vantage:
         zero = asyncio.get_running_loop().time()
-        return Vantage(attach=self, addresses=addresses or (PROBE,), zero=zero)
+        return Vantage(reach=self, addresses=addresses or (PROBE,), zero=zero)
 
 
 class _Answering(asyncio.DatagramProtocol):

@@ -17,10 +17,10 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from gatewatch.lab.reference.exchanges import Request, exchange
-from gatewatch.lab.reference.sockets import EOF, TIMEOUT, Failed, Stream, Vantage, failure_of
-from gatewatch.lab.reference.streams import connect, handshake
-from gatewatch.simulate.network import endpoint
+from gatewatch.probe.http import Request, exchange
+from gatewatch.probe.net import EOF, TIMEOUT, Datagrams, Failed, Stream, Vantage, connect
+from gatewatch.probe.tls import handshake
+from gatewatch.wire.address import endpoint
 
 TOTAL_S = 4.0
 "How long OONI waits for a resolver."
@@ -263,33 +263,28 @@ async def _over_udp(
     late_s: float,
 ) -> Reply | None:
     """The first answer; None for a cut one."""
-    vantage, loop = asked.vantage, asyncio.get_running_loop()
-    socket, where = vantage.opened(resolver, DNS_PORT, "udp")
+    vantage = asked.vantage
     wire = question.to_wire()
+    with await Datagrams.open(vantage, resolver, DNS_PORT) as datagrams:
 
-    async def next_answer(until: float) -> Reply | None:
-        async with asyncio.timeout_at(vantage.zero + until):
+        async def next_answer(until: float) -> Reply | None:
             while True:
-                data = await loop.sock_recv(socket, 65_535)
+                data = await datagrams.receive(until)
                 reply = asked.read(data, question)
                 if reply is not None:
                     return None if data[2] & (dns.flags.TC >> 8) else reply
                 asked.stray(data)
 
-    with socket:
-        try:
-            await loop.sock_connect(socket, where)
-            for _ in range(tries):
-                await loop.sock_sendall(socket, wire)
-                try:
-                    reply = await next_answer(min(asked.deadline, vantage.now() + try_s))
-                    break
-                except TimeoutError:
-                    continue
-            else:
-                raise Failed(TIMEOUT)
-        except OSError as error:
-            raise Failed(failure_of(error)) from None
+        for _ in range(tries):
+            await datagrams.send(wire)
+            try:
+                reply = await next_answer(min(asked.deadline, vantage.now() + try_s))
+                break
+            except Failed as failed:
+                if failed.failure != TIMEOUT:
+                    raise
+        else:
+            raise Failed(TIMEOUT)
         if reply is not None and late_s:
             await _listen_on(next_answer, vantage.now() + late_s, asked.late)
         return reply
@@ -304,7 +299,7 @@ async def _listen_on(
             reply = await next_answer(until)
             if reply is not None:
                 late.append(reply)
-    except OSError:
+    except Failed:
         return
 
 

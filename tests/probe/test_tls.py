@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gatewatch.lab.certificates import Kind, Office
-from gatewatch.lab.reference.sockets import Failed
-from gatewatch.lab.reference.steps import Connect, Handshake, connect, handshake
-from tests.lab.reference.town import (
+from gatewatch.probe.net import Failed
+from gatewatch.probe.steps import Connect, Handshake, connect, handshake
+from tests.probe.town import (
     PROBE,
     Stream,
     Town,

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from gatewatch.lab.certificates import Office
-from gatewatch.lab.reference.steps import Lookup, lookup, lookup_https, lookup_system
-from tests.lab.reference.town import Town, answer, doh, says, silence
+from gatewatch.probe.steps import Lookup, lookup, lookup_https, lookup_system
+from tests.probe.town import Town, answer, doh, says, silence
 
 RESOLVER, NAME = "192.0.2.53", "www.example.org"
 SITE, OTHER, SITE6 = "192.0.2.80", "192.0.2.81", "2001:db8::80"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from gatewatch.lab.reference.steps import (
+from gatewatch.probe.ooni import Json, binary, scrub, tcp_connect, timed
+from gatewatch.probe.steps import (
     Connect,
     Event,
     Exchange,
@@ -16,8 +17,7 @@ from gatewatch.lab.reference.steps import (
     QuicHandshake,
     Reply,
 )
-from gatewatch.simulate.network import endpoint
-from gatewatch.simulate.ooni import Json, binary, scrub, tcp_connect
+from gatewatch.wire.address import endpoint
 
 AsnOf = Callable[[str], int | None]
 SAMPLE_S = 0.25
@@ -90,7 +90,7 @@ class Journal:
                 "peer_certificates": [_base64(der) for der in found.chain],
                 "server_name": found.server_name,
                 "tls_version": found.tls_version,
-                **_timed(found.t0, found.t),
+                **timed((found.t0, found.t)),
                 **thread.marks(),
             }
         )
@@ -108,7 +108,7 @@ class Journal:
                 "peer_certificates": [],
                 "server_name": found.server_name,
                 "tls_version": "TLSv1.3" if done else "",
-                **_timed(found.t0, found.t),
+                **timed((found.t0, found.t)),
                 **thread.marks(),
             }
         )
@@ -142,7 +142,7 @@ class Journal:
                     "headers": dict(reversed(got)),
                     "headers_list": got,
                 },
-                **_timed(found.t0, found.t),
+                **timed((found.t0, found.t)),
                 **thread.marks(),
             }
         )
@@ -162,7 +162,7 @@ class Journal:
             "resolver_hostname": None,
             "resolver_port": None,
             "resolver_address": asked.resolver,
-            **_timed(asked.t0, reply.t),
+            **timed((asked.t0, reply.t)),
             **thread.marks(),
         }
 
@@ -204,15 +204,9 @@ def _event(event: Event, thread: Thread) -> Json:
         **({"num_bytes": event.num_bytes} if event.num_bytes else {}),
         "operation": event.operation,
         "proto": event.proto,
-        **_timed(event.t0, event.t),
+        **timed((event.t0, event.t)),
         **thread.marks(),
     }
-
-
-def _timed(t0: float, t: float) -> Json:
-    """Seconds; a start of zero is left out, as OONI does."""
-    start, end = round(t0, 6), round(t, 6)
-    return {"t0": start, "t": end} if start else {"t": end}
 
 
 def _base64(data: bytes) -> Json:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import h11
 
-from gatewatch.lab.reference.sockets import EOF, Channel, Failed, Vantage
-from gatewatch.simulate.ooni import BODY_LIMIT
+from gatewatch.probe.net import EOF, Channel, Failed, Vantage
+from gatewatch.probe.ooni import BODY_LIMIT
 
 HTTP_S = 8.0
 "OONI waits 10; our choice, as for the other steps."

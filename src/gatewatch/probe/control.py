@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
-from gatewatch.lab.reference.seat import Seat
-from gatewatch.lab.reference.steps import Request, Vantage, connect, exchange, handshake
-from gatewatch.simulate.ooni import Json
+from gatewatch.probe.ooni import ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, Json
+from gatewatch.probe.seat import Seat
+from gatewatch.probe.steps import Request, Vantage, connect, exchange, handshake
+from gatewatch.wire.address import endpoint
 
-CONTROL_S = 11.0
-"As long as the control itself may need for a site that is silent. OONI waits 30."
 ANSWER_LIMIT = 1 << 22
 PORT = 443
 
@@ -22,10 +22,11 @@ async def ask_control(
     Args:
         question: as of OONI's test helper protocol.
     """
-    if seat.control is None:
+    if not seat.controls:
         return None, "unknown_failure: no control server"
-    name, address = seat.control
-    deadline = vantage.now() + CONTROL_S
+    name, address = seat.controls[0].name, seat.controls[0].address
+    assert address is not None
+    deadline = vantage.now() + seat.patience.control_s
     reached = await connect(vantage, address, PORT)
     if reached.stream is None:
         return None, reached.failure
@@ -57,3 +58,19 @@ def _read(body: bytes) -> tuple[Json | None, str | None]:
         return None, "json_parse_error"
     whole = isinstance(control, dict) and {"dns", "http_request"} <= control.keys()
     return (control, None) if whole else (None, "json_parse_error")
+
+
+def control_request(url: str, addresses: list[str]) -> Json:
+    """What the probe sends: the URL, and both ports of every address it has found."""
+    parts = urlsplit(url)
+    ports = [parts.port] if parts.port else [443, 80]
+    return {
+        "http_request": url,
+        "http_request_headers": {
+            "Accept": [ACCEPT],
+            "Accept-Language": [ACCEPT_LANGUAGE],
+            "User-Agent": [USER_AGENT],
+        },
+        "tcp_connect": [endpoint(a, p) for a in addresses for p in ports],
+        "x_quic_enabled": False,
+    }

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from gatewatch.lab.reference.record import Journal
-from gatewatch.lab.reference.seat import Seat
-from gatewatch.lab.reference.whoami import NOBODY, Whoami
-from gatewatch.simulate.claims import claims
-from gatewatch.simulate.ooni import Json
+from gatewatch.probe.claims import claims
+from gatewatch.probe.journal import Journal
+from gatewatch.probe.ooni import Json
+from gatewatch.probe.seat import Seat
+from gatewatch.probe.whoami import NOBODY, Whoami
 
-VERSION = "1.0.0"
 _EXTENSIONS = ("dnst", "httpt", "netevents", "tcpconnect", "tlshandshake", "tunnel")
 
 
@@ -42,9 +41,9 @@ def envelope(
     """
     resolver = whoami.system
     began = clock.strftime("%Y-%m-%d %H:%M:%S")
-    backend = {"address": f"https://{seat.control[0]}/", "type": "https"} if seat.control else None
+    backend = {"address": seat.controls[0].url, "type": "https"} if seat.controls else None
     return {
-        "annotations": {"engine_name": "gatewatch-lab", "platform": "linux", "synthetic": "true"},
+        "annotations": {"engine_name": "gatewatch", "platform": "linux", **seat.annotations},
         "data_format_version": "0.2.0",
         "extensions": dict.fromkeys(_EXTENSIONS, 0),
         "input": url,
@@ -59,7 +58,7 @@ def envelope(
         "resolver_ip": resolver or NOBODY,
         "resolver_network_name": "",
         "software_name": seat.software,
-        "software_version": VERSION,
+        "software_version": seat.version,
         "test_helpers": {"backend": backend} if backend else {},
         "test_keys": _test_keys(journal, controlled, whoami),
         "test_name": "web_connectivity",

@@ -4,15 +4,16 @@ A step opens its sockets from a `Vantage` and names its failure in OONI's vocabu
 server measures with the same ones.
 """
 
-from gatewatch.lab.reference.exchanges import Exchange, Request, exchange
-from gatewatch.lab.reference.names import Lookup, Reply, lookup, lookup_https, lookup_system
-from gatewatch.lab.reference.quic import QuicHandshake, quic_handshake
-from gatewatch.lab.reference.sockets import Channel, Event, Stream, Vantage
-from gatewatch.lab.reference.streams import Connect, Handshake, TlsStream, connect, handshake
+from gatewatch.probe.dns import Lookup, Reply, lookup, lookup_https, lookup_system
+from gatewatch.probe.http import Exchange, Request, exchange
+from gatewatch.probe.net import Channel, Connect, Datagrams, Event, Stream, Vantage, connect
+from gatewatch.probe.quic import QuicHandshake, quic_handshake
+from gatewatch.probe.tls import Handshake, TlsStream, handshake
 
 __all__ = [
     "Channel",
     "Connect",
+    "Datagrams",
     "Event",
     "Exchange",
     "Handshake",

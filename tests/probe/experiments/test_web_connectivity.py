@@ -12,12 +12,12 @@ import pytest
 
 from gatewatch.lab.certificates import Office
 from gatewatch.lab.pages import page
-from gatewatch.lab.reference.client import measure
-from gatewatch.lab.reference.seat import Seat
 from gatewatch.lab.zone import WHOAMI
 from gatewatch.model.mechanism import under
+from gatewatch.probe.experiments.web_connectivity import measure
+from gatewatch.probe.seat import Control, Patience, Seat
 from tests.judge.reading import read
-from tests.lab.reference.town import (
+from tests.probe.town import (
     PROBE,
     Replies,
     Stream,
@@ -133,10 +133,10 @@ def measured(url: str, world: World, office: Office, **about: Any) -> dict[str, 
                     "resolver": ISP,
                     "udp_resolvers": (PUBLIC,),
                     "doh_resolvers": (("dns.example", SECURE),),
-                    "control": ("control.example", CONTROL),
+                    "controls": (Control(name="control.example", address=CONTROL),),
                     "ca": office.ca_file,
-                    "attach": town,
-                    "late_s": 0.05,
+                    "reach": town,
+                    "patience": Patience(late_s=0.05),
                     **about,
                 }
             )
@@ -217,7 +217,7 @@ def test_the_judge_reads_a_measurement_as_what_was_done(url, world, outcome, mec
     assert (verdict.measurement_id, verdict.report_id) == ("lab-here-1", "lab-here")
 
 
-def test_a_measurement_says_where_it_was_made_and_that_it_is_the_labs(office):
+def test_a_measurement_says_where_it_was_made(office):
     found = measured(HTTPS, World(), office)
     assert (found["probe_asn"], found["probe_cc"]) == ("AS137", "IR")
     assert found["measurement_start_time"] == "2026-03-01 12:00:00"
@@ -397,10 +397,10 @@ def test_a_control_that_talks_nonsense_has_failed(says_control, office):
                 network="GARR",
                 addresses=(PROBE,),
                 resolver=ISP,
-                control=("control.example", CONTROL),
+                controls=(Control(name="control.example", address=CONTROL),),
                 ca=office.ca_file,
-                attach=town,
-                late_s=0.05,
+                reach=town,
+                patience=Patience(late_s=0.05),
             )
             return await measure(HTTPS, seat, at=AT)
 
