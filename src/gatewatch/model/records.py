@@ -197,7 +197,7 @@ class Finding(Observation, frozen=True, kw_only=True):
     placement: Annotated[
         str | None, Column("string", "`on_path`, `in_path`, `endpoint`, or `unknown`")
     ]
-    hop: Annotated[str | None, Column("string", "address of the hop at which it happens")]
+    hop_address: Annotated[str | None, Column("string", "address of the hop at which it happens")]
     hop_ttl: Annotated[int | None, Column("int32", "distance of that hop", "hops")]
     residual_s: Annotated[
         float | None, Column("double", "how long innocent traffic stays blocked after it", "s")

@@ -58,7 +58,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     "The deepest node of the taxonomy that this proves by itself; None when it proves none."
     trigger: Trigger | None = None
     placement: Placement | None = None
-    hop: str | None = None
+    hop_address: str | None = None
     "Address of the machine that did it, or of the last one before it."
     hop_ttl: int | None = None
     "Its distance in hops."

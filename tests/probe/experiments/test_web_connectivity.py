@@ -221,7 +221,6 @@ def test_a_measurement_says_where_it_was_made(office):
     found = measured(HTTPS, World(), office)
     assert (found["probe_asn"], found["probe_cc"]) == ("AS137", "IR")
     assert found["measurement_start_time"] == "2026-03-01 12:00:00"
-    assert found["annotations"]["synthetic"] == "true"
 
 
 def test_a_sound_measurement_holds_every_step_with_its_links(office):
