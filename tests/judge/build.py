@@ -257,6 +257,7 @@ def exchange(
     lines = [f"location: {location}"] if location is not None else []
     encrypted = url.startswith("https:")
     return Exchange(
+        transport="tcp",
         **_common(failure, vantage, hop),
         url=url,
         address=address,

@@ -12,6 +12,7 @@ import pytest
 from gatewatch.lab.enclosure import Enclosure, Tell
 from gatewatch.lab.load import load
 from gatewatch.lab.runs import run_world
+from gatewatch.lab.visits import FIRST_PASS
 from tests.lab.dialogue import assert_sound
 from tests.lab.full import Lived, in_world, requires_full_lab, requires_tool
 from tests.lab.hostile import HOSTILE, set_off_everything
@@ -60,7 +61,7 @@ def test_tshark_has_no_complaint_about_what_a_scenario_sends(name, tmp_path):
     requires_full_lab()
 
     def work(_: Tell) -> None:
-        run_world(load(name), tmp_path, client=None, seed=1, capture=True)
+        run_world(load(name), tmp_path, client=FIRST_PASS, seed=1, capture=True)
 
     with Enclosure(work) as enclosure:
         assert list(enclosure) == []

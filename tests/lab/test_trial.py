@@ -14,6 +14,7 @@ from gatewatch.lab.enclosure import Enclosure, Tell, spawn
 from gatewatch.lab.load import load
 from gatewatch.lab.namespaces import CLONE_NEWUSER, unshare
 from gatewatch.lab.runs import run_world
+from gatewatch.lab.visits import FIRST_PASS
 from gatewatch.lab.world import LOG
 from tests.lab.full import NOBODY, as_ordinary_user, requires_full_lab, requires_root
 
@@ -49,7 +50,7 @@ def test_an_ordinary_user_runs_a_scenario():
         def run() -> tuple[int | None, list]:
             def work(tell: Tell) -> None:
                 visits = run_world(
-                    load("tls-reset-sni"), folder, client=None, seed=1, capture=False
+                    load("tls-reset-sni"), folder, client=FIRST_PASS, seed=1, capture=False
                 )
                 tell([(visit.url, visit.failure) for visit in visits])
 

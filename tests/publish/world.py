@@ -245,6 +245,7 @@ def steps_of(row: Verdict) -> dict[str, list[Any]]:
         if not reset:
             tables["exchanges"].append(
                 Exchange(
+                    transport="tcp",
                     **fine,
                     **there,
                     url=row.input or "",

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from gatewatch.archive.parts import PartWriter
 
-LAYOUT = 1
+LAYOUT = 2
+"2: exchanges say their transport, and there are findings."
 _MARK = "gatewatch-store.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _COPY_BYTES = 1 << 20
@@ -107,6 +108,11 @@ class Store:
         if layout > LAYOUT:
             raise GatewatchError(
                 f"{root}: layout {layout}; this gatewatch reads up to {LAYOUT}, a newer one made it"
+            )
+        if layout < LAYOUT:
+            raise GatewatchError(
+                f"{root}: layout {layout}, which an older gatewatch made; its raw files can be read"
+                f" again: gatewatch init NEW && gatewatch import {root}/raw --store NEW"
             )
         return cls(root)
 

@@ -26,6 +26,7 @@ _KEYED_BY = {
     "connects": "measurements",
     "handshakes": "measurements",
     "exchanges": "measurements",
+    "findings": "measurements",
     "verdicts": "verdicts",
 }
 """Table → the table of the same commits that has one row for each copy of a measurement."""

@@ -20,8 +20,9 @@ from gatewatch.lab.enclosure import Enclosure, Tell
 from gatewatch.lab.namespaces import CannotSeal
 from gatewatch.lab.reduced import CANNOT_DO, needs_packets, run_reduced
 from gatewatch.lab.runs import prepare, run_in_world, run_world
-from gatewatch.lab.scenario import Scenario
+from gatewatch.lab.scenario import Scenario, with_loss
 from gatewatch.lab.trial import why_not
+from gatewatch.lab.visits import Client
 from gatewatch.lab.world import WorldFailed
 from gatewatch.model.errors import NoData
 
@@ -38,7 +39,8 @@ class LabSession:
         *,
         seed: int,
         folder: Path | None,
-        client: list[str] | None,
+        client: Client,
+        loss: float,
         pcap: bool,
         reduced: bool,
     ) -> None:
@@ -46,7 +48,7 @@ class LabSession:
         self.seed = seed
         self._temporary = tempfile.TemporaryDirectory(prefix="gatewatch-lab-")
         self.folder = folder or Path(self._temporary.name)
-        self._client, self.pcap = client, pcap
+        self._client, self.pcap, self._loss = client, pcap, loss
         self.reduced = reduced or not self._can_be_full()
 
     def __enter__(self) -> Self:
@@ -80,6 +82,7 @@ class LabSession:
             raise UsageFault(f"more than one scenario is called {twice[0]!r}")
         if not scenarios:
             raise NoData("no scenario is of that kind")
+        scenarios = [with_loss(one, self._loss) for one in scenarios] if self._loss else scenarios
         kept = [one for one in scenarios if not self.reduced or self._runs_reduced(one)]
         if not kept:
             raise NoData("nothing of it runs in the reduced lab")

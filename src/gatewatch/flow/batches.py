@@ -160,7 +160,8 @@ class _Tables:
     """Rows gathered for the tables of one raw file, written in batches."""
 
     def __init__(self) -> None:
-        names = "measurements lookups connects handshakes exchanges set_aside verdicts".split()
+        names = "measurements lookups connects handshakes exchanges findings".split()
+        names += ["set_aside", "verdicts"]
         self.rows: dict[str, list[Any]] = {name: [] for name in names}
 
     def add(self, observed: Observed, verdict: Verdict) -> None:
@@ -170,6 +171,7 @@ class _Tables:
         rows["connects"] += observed.connects
         rows["handshakes"] += observed.handshakes
         rows["exchanges"] += observed.exchanges
+        rows["findings"] += observed.findings
         rows["verdicts"].append(verdict)
 
     def write(self, observations: Any, verdicts: Any) -> None:

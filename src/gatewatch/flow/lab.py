@@ -104,6 +104,31 @@ class Recall(Struct, frozen=True, kw_only=True):
     "Share found of those where nothing less was acceptable; None where there are none."
 
 
+class Particular(Struct, frozen=True, kw_only=True):
+    """One thing that is true of a blocked measurement, and what was said of it."""
+
+    scenario: str
+    network: str
+    url: str
+    measurement: str
+    thing: str
+    "Of `flow.lab_deep.THINGS`."
+    true: str
+    said: str | None
+    "None: nothing was."
+    good: bool
+
+
+class Depth(Struct, frozen=True, kw_only=True):
+    """How often one thing was found out, of the measurements in which it was there to find."""
+
+    thing: str
+    measurements: int
+    good: int
+    silent: int
+    "Nothing was said."
+
+
 class LabCheck(Struct, frozen=True, kw_only=True):
     """The judge's report."""
 
@@ -117,6 +142,9 @@ class LabCheck(Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     unconfirmed: tuple[str, ...]
     "Measurements left out, because the log did not bear out their truth, and why."
+    depths: tuple[Depth, ...] = ()
+    "How often the probe found out more than that something is blocked."
+    particulars: tuple[Particular, ...] = ()
     schema: str = "gatewatch.lab.check/1"
 
 

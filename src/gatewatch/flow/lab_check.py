@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from gatewatch.flow.lab import LabCheck, check, verdicts_of
+from gatewatch.flow.lab_deep import Found, depths, findings_in, particulars
 from gatewatch.flow.progress import Counted, ProgressTo, silent
 from gatewatch.lab.box import Act
 from gatewatch.lab.enclosure import Enclosure, Tell
+from gatewatch.lab.particulars import Particulars, particulars_of
 from gatewatch.lab.runs import VISITS, Ran, Runner, prepare, run_many
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.truth import Truth, UnconfirmedTruth, acts_on, truth_of
@@ -68,6 +70,7 @@ def check_lab(
 ) -> LabCheck:
     """Hold the judge against the truth of worlds that have run."""
     truths, verdicts, doubts = list[Truth](), dict[str, Verdict](), list[str]()
+    details, findings = dict[str, Particulars](), dict[str, list[Found]]()
     failures = {world.scenario: world.failure for world in ran}
     for scenario in scenarios:
         failure = failures.get(scenario.id)
@@ -77,16 +80,21 @@ def check_lab(
         home = folder / scenario.id
         own = list[Truth]()
         for truth in truths_of(scenario, folder):
-            if isinstance(truth, Truth):
-                own.append(truth)
-            else:
+            if isinstance(truth, str):
                 doubts.append(truth)
+                continue
+            known, more = truth
+            own.append(known)
+            details[known.measurement] = more
+            findings[known.measurement] = findings_in(home / f"{known.measurement}.jsonl")
         encoder = msgspec.json.Encoder()
         (home / TRUTHS).write_bytes(b"".join(encoder.encode(t) + b"\n" for t in own))
         truths += own
         measured = [home / f"{truth.measurement}.jsonl" for truth in own]
         verdicts |= verdicts_of([file for file in measured if file.is_file()], refdata)
-    return check(truths, verdicts, unconfirmed=doubts)
+    found = check(truths, verdicts, unconfirmed=doubts)
+    more = particulars(found.comparisons, details, findings)
+    return msgspec.structs.replace(found, depths=tuple(depths(more)), particulars=tuple(more))
 
 
 def acts_of(scenario: Scenario, folder: Path) -> list[Act]:
@@ -95,7 +103,7 @@ def acts_of(scenario: Scenario, folder: Path) -> list[Act]:
     return [msgspec.json.decode(line, type=Act) for line in _lines(log)] if log.exists() else []
 
 
-def truths_of(scenario: Scenario, folder: Path) -> Iterator[Truth | str]:
+def truths_of(scenario: Scenario, folder: Path) -> Iterator[tuple[Truth, Particulars] | str]:
     """The truth of each visit to a world that has run, or why there is none."""
     acts = acts_of(scenario, folder)
     lines = _lines(folder / scenario.id / VISITS)
@@ -109,7 +117,8 @@ def truths_of(scenario: Scenario, folder: Path) -> Iterator[Truth | str]:
                 yield f"{name}: {visit.failure}"
                 continue
             try:
-                yield truth_of(scenario, expectation, network, done, measurement=name)
+                truth = truth_of(scenario, expectation, network, done, measurement=name)
+                yield truth, particulars_of(scenario, expectation, network, done)
             except UnconfirmedTruth as doubt:
                 yield str(doubt)
 

@@ -14,6 +14,8 @@ from gatewatch.model.records import Observed
 from gatewatch.model.verdict import Verdict
 from gatewatch.refdata.snapshot import RefData
 
+ATTEMPTS = ("lookups", "connects", "handshakes", "exchanges", "findings")
+
 
 def judge_again(store: Store, key: str, refdata: RefData, pool: Pool) -> int:
     """Judge what a change bears on: all of a batch under new rules, else who asked the pool."""
@@ -46,7 +48,7 @@ def observed_in(store: Store, key: str, only: set[str] | None = None) -> Iterato
             TABLES[name].noun, table if only is None else rows_with(table, "record_id", only)
         )
 
-    runs = {name: _runs(rows(name)) for name in ("lookups", "connects", "handshakes", "exchanges")}
+    runs = {name: _runs(rows(name)) for name in ATTEMPTS}
     for measurement in rows("measurements"):
         yield Observed(
             measurement=measurement,

@@ -291,7 +291,7 @@ def _usable(lookups: list[Lookup]) -> list[Lookup]:
 
 
 def _hops(observed: Observed) -> list[Hop]:
-    mine = [o for o in observed.exchanges if o.vantage == "probe"]
+    mine = [o for o in observed.exchanges if o.vantage == "probe" and o.transport == "tcp"]
     urls: dict[int, str] = {}
     for exchange in mine:
         urls.setdefault(exchange.hop, exchange.url)
@@ -305,7 +305,8 @@ def _hops(observed: Observed) -> list[Hop]:
 def _followed(observed: Observed, urls: dict[int, str]) -> list[tuple[int, str]]:
     """A redirect whose target was looked up or connected to and never answered is a hop too."""
     last = max(urls, default=0)
-    exchange = next((o for o in observed.exchanges if o.vantage == "probe" and o.hop == last), None)
+    mine = [o for o in observed.exchanges if (o.vantage, o.transport) == ("probe", "tcp")]
+    exchange = next((o for o in mine if o.hop == last), None)
     if exchange is None or exchange.failure or not exchange.location:
         return []
     attempts = [*observed.lookups, *observed.connects, *observed.handshakes]
@@ -376,7 +377,7 @@ def _without_missing_ipv6(connects: list[Connect]) -> list[Connect]:
 def _exchange(observed: Observed, depth: int, addresses: frozenset[str] | None) -> Exchange | None:
     """The hop's request to an address the system resolver gave, or to one nobody recorded."""
     for exchange in observed.exchanges:
-        if exchange.vantage == "probe" and exchange.hop == depth:
+        if (exchange.vantage, exchange.transport, exchange.hop) == ("probe", "tcp", depth):
             on_path = exchange.address is None or addresses is None or exchange.address in addresses
             if on_path:
                 return exchange

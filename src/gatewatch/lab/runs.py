@@ -19,7 +19,7 @@ import msgspec
 from gatewatch.lab.attach import Attach
 from gatewatch.lab.enclosure import IGNORED, Tell, spawn
 from gatewatch.lab.scenario import Scenario
-from gatewatch.lab.visits import VISIT_S, Visit, expected_on, seat_at, visit_all
+from gatewatch.lab.visits import VISIT_S, Client, Visit, expected_on, seat_at, visit_all
 from gatewatch.lab.world import CA, World, WorldFailed
 from gatewatch.model.errors import GatewatchError
 
@@ -60,7 +60,7 @@ Runner = Callable[[Scenario, Path], list[Visit]]
 
 
 def run_world(
-    scenario: Scenario, folder: Path, *, client: list[str] | None, seed: int, capture: bool
+    scenario: Scenario, folder: Path, *, client: Client, seed: int, capture: bool
 ) -> list[Visit]:
     """Run one world and measure everything in it that the scenario expects.
 
@@ -72,9 +72,7 @@ def run_world(
         return visits_in(world, scenario, folder, client=client)
 
 
-def visits_in(
-    world: Running, scenario: Scenario, folder: Path, *, client: list[str] | None
-) -> list[Visit]:
+def visits_in(world: Running, scenario: Scenario, folder: Path, *, client: Client) -> list[Visit]:
     """Measure everything that the scenario expects, all vantage points at a time.
 
     Raises:
@@ -88,7 +86,7 @@ def visits_in(
 
     going = {spawn(lambda n=name: visit(n)): name for name in scenario.vantages}
     longest = max(sum(1 for _ in expected_on(scenario, n)) for n in scenario.vantages)
-    _await(going, world, time.monotonic() + longest * VISIT_S + VISIT_S)
+    _await(going, world, time.monotonic() + longest * client.most_s + VISIT_S)
     world.check()
     made = list[Visit]()
     for network in scenario.vantages:

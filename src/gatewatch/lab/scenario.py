@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from gatewatch.lab.rules import Censor
 from gatewatch.model.errors import GatewatchError
@@ -213,3 +213,19 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def vantages(self) -> list[str]:
         """Networks with a vantage point."""
         return [name for name, network in self.networks.items() if network.probe]
+
+
+def with_loss(scenario: Scenario, loss: float) -> Scenario:
+    """The same world with more packets lost between every vantage point and its first hop.
+
+    Args:
+        loss: share, 0..1, on top of what is lost there anyway.
+    """
+
+    def lossy(network: Network) -> Network:
+        kept = (1.0 - network.access.loss) * (1.0 - loss)
+        access = structs.replace(network.access, loss=1.0 - kept)
+        return structs.replace(network, access=access) if network.probe else network
+
+    networks = {name: lossy(network) for name, network in scenario.networks.items()}
+    return structs.replace(scenario, networks=networks)

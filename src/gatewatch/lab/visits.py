@@ -30,8 +30,30 @@ stays short. In the lab no path is longer than a second."""
 ANCHOR = "anchor"
 "Name of the host, in the lab's worlds, that answers to any name."
 
-VISIT_S = 60.0
-"What a client may take for one URL before it is ended. Our choice: four times the reference's."
+VISIT_S = 120.0
+"What a client may take for one URL before it is ended. Our choice: four times what the probe does."
+DEEP_VISIT_S = 1200.0
+"The same, where it waits for residual blocking to end."
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Who measures in a world."""
+
+    command: tuple[str, ...] | None = None
+    "In place of the probe; `-i URL -o FILE` is added to it."
+    experiments: bool = True
+    "The probe also finds out how."
+    deep: bool = False
+    "And takes minutes for it."
+
+    @property
+    def most_s(self) -> float:
+        """What it may take for one URL before it is ended."""
+        return DEEP_VISIT_S if self.deep else VISIT_S
+
+
+PROBE = Client()
+FIRST_PASS = Client(experiments=False)
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +82,7 @@ def uid_of(scenario: Scenario, network: str, number: int) -> str:
 
 
 def seat_at(scenario: Scenario, network: str, attach: Attach, ca: Path) -> Seat:
-    """The reference client's seat at a vantage point: its resolvers and its control server."""
+    """The probe's seat at a vantage point: its resolvers and its control server."""
     mine = scenario.networks[network]
     control = next((host for host in scenario.hosts.values() if host.control), None)
     return Seat(
@@ -124,13 +146,13 @@ def visit_all(
     folder: Path,
     *,
     seat: Seat,
-    client: list[str] | None,
+    client: Client,
     since: float,
 ) -> list[Visit]:
     """Measure everything the scenario expects of a network, one after the other.
 
     Args:
-        client: a command in place of the reference client; `-i URL -o FILE` is appended.
+        client: who measures.
         since: when the world began, on the monotonic clock.
     """
     visits = list[Visit]()
@@ -138,10 +160,10 @@ def visit_all(
         uid = uid_of(scenario, network, number)
         file = folder / f"{uid}.jsonl"
         began = time.monotonic() - since
-        if client is None:
-            failure = _measure(expectation.url, seat, uid, scenario, file)
+        if client.command is None:
+            failure = _measure(expectation.url, seat, uid, scenario, file, client)
         else:
-            failure = _call([*client, "-i", expectation.url, "-o", str(file)], file)
+            failure = _call([*client.command, "-i", expectation.url, "-o", str(file)], file)
         visits.append(
             Visit(
                 scenario=scenario.id,
@@ -156,8 +178,10 @@ def visit_all(
     return visits
 
 
-def _measure(url: str, seat: Seat, uid: str, scenario: Scenario, file: Path) -> str | None:
-    """One measurement by the reference client, its clock the scenario's; why there is none."""
+def _measure(
+    url: str, seat: Seat, uid: str, scenario: Scenario, file: Path, client: Client
+) -> str | None:
+    """One measurement by the probe, its clock the scenario's; why there is none."""
     at = datetime.fromisoformat(scenario.clock).astimezone(UTC)
     try:
         found = asyncio.run(measure(url, seat, uid=uid, report_id=f"lab-{scenario.id}", at=at))

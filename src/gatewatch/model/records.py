@@ -162,6 +162,7 @@ class Handshake(Observation, frozen=True, kw_only=True):
 class Exchange(Observation, frozen=True, kw_only=True):
     """One HTTP request and what came back."""
 
+    transport: Annotated[str, Column("string", "`tcp`, or `udp` for HTTP/3")]
     url: Annotated[str, Column("string", "URL requested")]
     address: Annotated[str | None, Column("string", "IP address, where recorded")]
     port: Annotated[int | None, Column("int32", "port, where recorded")]

@@ -8,6 +8,7 @@ from gatewatch.model.columns import NamedColumn, columns_of
 from gatewatch.model.records import (
     Connect,
     Exchange,
+    Finding,
     Handshake,
     Lookup,
     Measurement,
@@ -34,6 +35,7 @@ TABLES: dict[str, Table] = {
         Table("connects", "one attempt to open a TCP connection", Connect),
         Table("handshakes", "one attempt to start TLS or QUIC", Handshake),
         Table("exchanges", "one HTTP request and its answer", Exchange),
+        Table("findings", "what one experiment of the probe found out", Finding),
         Table("verdicts", "what one measurement says", Verdict),
         Table("cells", "one target on one network, resolver network and day", Cell),
         Table("set_aside", "one record that could not be read", SetAside),

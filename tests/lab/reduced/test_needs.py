@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from gatewatch.lab import load
 from gatewatch.lab.reduced import CannotReduce, needs_packets, run_reduced
 from gatewatch.lab.rules import Action, Censor, Drop, Icmp, Reset, Residual, Trigger
+from gatewatch.lab.visits import FIRST_PASS, Client
 from tests.lab.worlds import scenario
 
 SNI = Trigger(sni=("a.example",))
@@ -53,10 +54,10 @@ def test_one_mechanism_at_a_time_can_be_shown_without_packets(family):
 
 def test_a_client_of_ones_own_is_refused_with_the_reason(tmp_path):
     with pytest.raises(CannotReduce, match=r"^miniooni cannot measure in the reduced lab"):
-        run_reduced(scenario(), tmp_path, client=["miniooni"], seed=1)
+        run_reduced(scenario(), tmp_path, client=Client(command=("miniooni",)), seed=1)
 
 
 def test_a_scenario_that_needs_packets_is_refused_with_the_reason(tmp_path):
     given = replace(scenario(rebind_every_s=2.0), id="nat")
     with pytest.raises(CannotReduce, match=r"^nat cannot run reduced: a NAT"):
-        run_reduced(given, tmp_path, client=None, seed=1)
+        run_reduced(given, tmp_path, client=FIRST_PASS, seed=1)

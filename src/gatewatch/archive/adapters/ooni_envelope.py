@@ -27,12 +27,14 @@ class TestKeys(msgspec.Struct):
     queries: Any = None
     tcp_connect: Any = None
     tls_handshakes: Any = None
+    quic_handshakes: Any = None
     requests: Any = None
     control: Any = None
     control_failure: Any = None
     dns_experiment_failure: Any = None
     http_experiment_failure: Any = None
     x_dns_duplicate_responses: Any = None
+    x_experiments: Any = None
     failure: Any = None
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from html import unescape
 from ipaddress import ip_address
 
+from gatewatch.archive.adapters.findings import findings
 from gatewatch.archive.adapters.lenient import Fields, binary_data
 from gatewatch.archive.adapters.lens import Lens
 from gatewatch.archive.adapters.ooni_envelope import TestKeys
@@ -48,6 +49,7 @@ def observe(measurement: Measurement, keys: TestKeys, lens: Lens, flaws: list[st
         connects=reader.connects() + reader.control_connects(),
         handshakes=reader.handshakes() + reader.control_handshakes(),
         exchanges=reader.exchanges + reader.control_exchanges(),
+        findings=findings(reader.keys, measurement.record_id),
     )
 
 
@@ -153,7 +155,8 @@ class _Reader:
 
     def handshakes(self) -> list[Handshake]:
         found: list[Handshake] = []
-        for entry in self.keys.objects("tls_handshakes"):
+        entries = self.keys.objects("tls_handshakes") + self.keys.objects("quic_handshakes")
+        for entry in entries:
             failure, words = failure_of(entry.raw("failure"))
             name = entry.text("server_name")
             sni = canonical_host(name) if name else None
@@ -200,6 +203,7 @@ class _Reader:
         depth = _depth(entry)
         return Exchange(
             **self._common(entry, failure, words, position if depth is None else depth),
+            transport="udp" if entry.text("network") == "udp" else "tcp",
             url=url,
             address=address,
             port=port if port is not None else (endpoint.port if endpoint else None),
@@ -219,6 +223,7 @@ class _Reader:
     def _stated_exchange(self, url: str, failure: str, words: str | None) -> Exchange:
         return Exchange(
             **self._bare("probe", failure, words, 0),
+            transport="tcp",
             url=url,
             address=None,
             port=None,
@@ -309,6 +314,7 @@ class _Reader:
         return [
             Exchange(
                 **self._bare("control", failure, words, 0),
+                transport="tcp",
                 url=url,
                 address=None,
                 port=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from gatewatch.cli.command import command
 from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.root import app
 from gatewatch.cli.session import Ended, Session
+
+if TYPE_CHECKING:
+    from gatewatch.lab.visits import Client
 
 group = typer.Typer(
     help="A sealed world with censors of our own, to hold the judge against known truth.",
@@ -43,11 +46,21 @@ Folder = Annotated[
 Capture = Annotated[
     bool, typer.Option("--pcap", help="Keep in --folder what each interface sees, as pcapng.")
 ]
-Client = Annotated[
+Command = Annotated[
     str | None,
     typer.Option(
         "--client", help="A command that measures; `-i URL -o FILE` is added to it for each URL."
     ),
+]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Also find out hops and residual times: takes minutes.")
+]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="The first pass only, without experiments on how.")
+]
+Loss = Annotated[
+    float,
+    typer.Option("--loss", min=0.0, max=0.9, help="Share of packets that each access link loses."),
 ]
 Reduced = Annotated[
     bool, typer.Option("--reduced", help="On loopback, without namespaces: what needs no packets.")
@@ -97,7 +110,10 @@ def run(
     network: Annotated[
         str | None, typer.Option("--network", help="The vantage point of a command.")
     ] = None,
-    client: Client = None,
+    client: Command = None,
+    deep: Deep = False,
+    plain: Plain = False,
+    loss: Loss = 0.0,
     seed: Seed = 0,
     folder: Folder = None,
     pcap: Capture = False,
@@ -119,8 +135,10 @@ def run(
     if network is not None and not command:
         raise UsageFault("--network is for a command, which comes after --")
     loaded = load(scenario)
-    with LabSession(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
-                 reduced=reduced) as running:  # fmt: skip
+    who = _client(client, deep=deep, plain=plain)
+    with LabSession(
+        session, seed=seed, folder=folder, client=who, loss=loss, pcap=pcap, reduced=reduced
+    ) as running:
         if command:
             raise typer.Exit(run_command(running, loaded, network, command))
         checked = running.check([loaded], at_once=1)
@@ -136,7 +154,8 @@ def run(
         "gatewatch lab check",
         "gatewatch lab check --kind innocent",
         "gatewatch lab check iran-dns iran-sni --json",
-        "gatewatch lab check --client 'gatewatch-probe --fast' --folder /tmp/lab",
+        "gatewatch lab check china-tls-resets --deep",
+        "gatewatch lab check --client 'gatewatch probe run --yes' --folder /tmp/lab",
     ],
 )
 def check(
@@ -145,7 +164,10 @@ def check(
         list[str] | None, typer.Argument(help="Names or .toml files; all, if none is given.")
     ] = None,
     kind: OfKind = None,
-    client: Client = None,
+    client: Command = None,
+    deep: Deep = False,
+    plain: Plain = False,
+    loss: Loss = 0.0,
     seed: Seed = 0,
     folder: Folder = None,
     pcap: Capture = False,
@@ -168,21 +190,29 @@ def check(
         raise UsageFault("--pcap wants a --folder to keep the captures in")
     loaded = [load(name) for name in scenarios or names()]
     loaded = [one for one in loaded if kind is None or one.kind == kind.value]
-    with LabSession(session, seed=seed, folder=folder, client=_words(client), pcap=pcap,
-                 reduced=reduced) as running:  # fmt: skip
+    who = _client(client, deep=deep, plain=plain)
+    with LabSession(
+        session, seed=seed, folder=folder, client=who, loss=loss, pcap=pcap, reduced=reduced
+    ) as running:
         checked = running.check(loaded, at_once=at_once)
     show_lab_check(session, checked)
     whole = checked.good == checked.measurements and not checked.unconfirmed
     raise Ended(ExitCode.DONE if whole else ExitCode.FAILED)
 
 
-def _words(client: str | None) -> list[str] | None:
-    if client is None:
-        return None
+def _client(command: str | None, *, deep: bool, plain: bool) -> Client:
+    from gatewatch.lab.visits import Client
+
+    if deep and plain:
+        raise UsageFault("--deep and --plain are opposites")
+    if command is None:
+        return Client(deep=deep, experiments=not plain)
+    if deep or plain:
+        raise UsageFault("--deep and --plain are for the probe; --client has options of its own")
     try:
-        words = shlex.split(client)
+        words = shlex.split(command)
     except ValueError as error:
-        raise UsageFault(f"--client {client!r}: {error}") from None
+        raise UsageFault(f"--client {command!r}: {error}") from None
     if not words:
         raise UsageFault("--client wants a command")
-    return words
+    return Client(command=tuple(words))

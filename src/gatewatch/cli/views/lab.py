@@ -94,6 +94,15 @@ def _view_of_run(checked: LabCheck, acts: Sequence[Act]) -> Iterable[RenderableT
                 for one in checked.comparisons
             ],
         )
+    if any(one.said is not None for one in checked.particulars):
+        yield heading("What the experiments found out")
+        yield grid(
+            ["on", "target", "", "true", "said"],
+            [
+                (one.network, one.url, one.thing, one.true, one.said or "nothing")
+                for one in checked.particulars
+            ],
+        )
     if acts:
         yield heading("What the censors did")
         yield grid(
@@ -130,6 +139,7 @@ def view_of(checked: LabCheck) -> Iterable[RenderableType]:
     if checked.recall:
         yield heading("Mechanisms recognised")
         yield _recall(checked)
+    yield from _depths(checked)
     yield heading("Scenarios")
     yield _scenarios(checked.comparisons)
     wrong = [one for one in checked.comparisons if one.kind not in GOOD]
@@ -183,6 +193,37 @@ def _recall(checked: LabCheck) -> RenderableType:
         for one in checked.recall
     ]
     return grid(["mechanism", ">n", ">blocked", ">found", ">acceptable", ">recall"], lines)
+
+
+def _depths(checked: LabCheck) -> Iterable[RenderableType]:
+    """What the probe found out beyond the outcome, and each case in which it said otherwise."""
+    told = [one for one in checked.depths if one.measurements and one.silent < one.measurements]
+    if not told:
+        return
+    yield heading("What the experiments found out")
+    yield grid(
+        ["", ">n", ">found", ">not said", ">share"],
+        [
+            (
+                one.thing,
+                f"{one.measurements:,}",
+                f"{one.good:,}",
+                f"{one.silent:,}",
+                f"{one.good / one.measurements:.0%}",
+            )
+            for one in told
+        ],
+    )
+    yield heading("What they did not")
+    things = {one.thing for one in told}
+    yield grid(
+        ["scenario", "on", "target", "", "true", "said"],
+        [
+            (one.scenario, one.network, one.url, one.thing, one.true, one.said or "nothing")
+            for one in checked.particulars
+            if not one.good and one.thing in things
+        ],
+    )
 
 
 def _scenarios(compared: Sequence[Comparison]) -> RenderableType:

@@ -7,12 +7,18 @@ known situations come out right, until they are fitted on ground truth.
 
 from __future__ import annotations
 
-from gatewatch.judge.rules import answers, pages, probe, steps
+from gatewatch.judge.rules import answers, experiments, pages, probe, steps
 from gatewatch.judge.rules.row import Rule
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 
-RULES: tuple[Rule, ...] = (*probe.RULES, *answers.RULES, *steps.RULES, *pages.RULES)
+RULES: tuple[Rule, ...] = (
+    *probe.RULES,
+    *answers.RULES,
+    *steps.RULES,
+    *pages.RULES,
+    *experiments.RULES,
+)
 
 BY_ID: dict[str, Rule] = {rule.id: rule for rule in RULES}
 assert len(BY_ID) == len(RULES), "two rules share an id"

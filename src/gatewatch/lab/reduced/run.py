@@ -26,16 +26,14 @@ from gatewatch.lab.reduced.fronts import Fronts
 from gatewatch.lab.reduced.needs import CannotReduce, needs_packets
 from gatewatch.lab.runs import visits_in
 from gatewatch.lab.scenario import Scenario
-from gatewatch.lab.visits import Visit
+from gatewatch.lab.visits import Client, Visit
 from gatewatch.lab.world import LOG, READY_S, WorldFailed
 
 READY = b"ready"
 WORDS_MAX = 4_096
 
 
-def run_reduced(
-    scenario: Scenario, folder: Path, *, client: list[str] | None, seed: int
-) -> list[Visit]:
+def run_reduced(scenario: Scenario, folder: Path, *, client: Client, seed: int) -> list[Visit]:
     """Run one world without packets, and measure everything in it that the scenario expects.
 
     The folder then holds what `lab.runs.run_world` leaves there.
@@ -44,16 +42,16 @@ def run_reduced(
         CannotReduce: it needs the full lab, and why.
         WorldFailed: a process of it ended before its time.
     """
-    if client is not None:
+    if client.command is not None:
         raise CannotReduce(
-            f"{client[0]} cannot measure in the reduced lab: only the reference client knows "
+            f"{client.command[0]} cannot measure in the reduced lab: only the probe knows "
             "where on loopback the world's addresses are"
         )
     reason = needs_packets(scenario)
     if reason is not None:
         raise CannotReduce(f"{scenario.id} cannot run reduced: {reason}")
     with ReducedWorld(scenario, folder, seed=seed) as world:
-        return visits_in(world, scenario, folder, client=None)
+        return visits_in(world, scenario, folder, client=client)
 
 
 class ReducedWorld:

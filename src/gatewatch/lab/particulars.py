@@ -1,0 +1,124 @@
+"""What else is true of a blocked measurement: what sets the censor off, where it sits, what stays.
+
+These are what experiments can find out, and a plain measurement cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from typing import TypeVar
+
+from msgspec import Struct
+
+from gatewatch.lab.box import Act
+from gatewatch.lab.rules import Action, Censor
+from gatewatch.lab.scenario import Expectation, Scenario
+from gatewatch.lab.topology import Place, Topology
+from gatewatch.lab.truth import cause_of
+
+TRIGGERS = {
+    "dns": "name",
+    "sni": "name",
+    "quic_sni": "name",
+    "host": "name",
+    "keyword": "keyword",
+    "quic": "protocol",
+    "hello": "protocol",
+}
+"What a trigger looks for, as `lab.truth.cause_of` calls it → what an experiment calls it."
+
+T = TypeVar("T")
+
+_IN_PATH = ("null_route", "divert", "refuse", "icmp", "throttle", "drop")
+"Actions that only somebody in the path can take."
+
+
+class Particulars(Struct, frozen=True, kw_only=True):
+    """Of one measurement; everything is empty where no censor acted."""
+
+    triggers: tuple[str, ...] = ()
+    placements: tuple[str, ...] = ()
+    hop_ttls: tuple[int, ...] = ()
+    "Distance of the hops with acting censors, from the vantage point."
+    hop_addresses: tuple[str, ...] = ()
+    "What those hops call themselves; none of silent ones."
+    residuals: tuple[tuple[float, str], ...] = ()
+    "Seconds, and the ends that are blocked."
+
+
+def particulars_of(
+    scenario: Scenario, expectation: Expectation, network: str, acts: Sequence[Act]
+) -> Particulars:
+    """What the censors that acted on a measurement are like.
+
+    Args:
+        acts: what was done to it, as `lab.truth.acts_on` finds.
+    """
+    if expectation.outcome != "blocked":
+        return Particulars()
+    acted = {act.censor for act in acts}
+    culprits = [
+        censor
+        for censor in scenario.censors
+        if censor.id in acted and (not expectation.by or censor.id in expectation.by)
+    ]
+    topology = Topology(scenario)
+    hops = [
+        (distance, topology.addresses(topology.place(censor.at)))
+        for censor in culprits
+        for distance in _distances(topology, network, censor, acts)
+    ]
+    return Particulars(
+        triggers=_unique(trigger for censor in culprits for trigger in _triggers(censor)),
+        placements=_unique(one for censor in culprits for one in _placements(censor)),
+        hop_ttls=_unique(distance for distance, _ in hops),
+        hop_addresses=_unique(address for _, addresses in hops for address in addresses),
+        residuals=_unique(
+            (censor.residual.seconds, censor.residual.ends)
+            for censor in culprits
+            if censor.residual is not None
+        ),
+    )
+
+
+def _unique(items: Iterator[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _triggers(censor: Censor) -> Iterator[str]:
+    cause = cause_of(censor.trigger)
+    if cause == "packet":
+        looks = censor.trigger
+        yield "protocol" if looks.look else "address" if looks.ip or looks.endpoint else "port"
+    elif cause in TRIGGERS:
+        yield TRIGGERS[cause]
+
+
+def _placements(censor: Censor) -> Iterator[str]:
+    yield _placement(censor.action)
+    if censor.residual is not None and censor.residual.action is not None:
+        yield _placement(censor.residual.action)
+
+
+def _placement(action: Action) -> str:
+    given = action.given()
+    swallows = any(getattr(value, "swallow", False) for _, value in given)
+    in_path = swallows or any(name in _IN_PATH for name, _ in given)
+    return "in_path" if in_path else "on_path"
+
+
+def _distances(
+    topology: Topology, network: str, censor: Censor, acts: Sequence[Act]
+) -> Iterator[int]:
+    """Hops from the vantage point to the censor, on the ways to those it acted against."""
+    place = topology.place(censor.at)
+    for act in acts:
+        if act.censor != censor.id:
+            continue
+        server = act.server.rpartition(":")[0].strip("[]") or act.server
+        target = topology.network_of(ip_address(server).packed)
+        way = topology.way(network, target) if target is not None else []
+        hops: list[Place] = [stretch.to for stretch in way if stretch.to is not None]
+        if place in hops:
+            yield hops.index(place) + 1
