@@ -19,6 +19,7 @@ from gatewatch.cli.root import app
 
 COMMANDS = (
     "init",
+    "probe",
     "import",
     "judge",
     "analyze",

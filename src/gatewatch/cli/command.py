@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,7 +95,11 @@ def command(
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        shared = list(inspect.signature(_shared, eval_str=True).parameters.values())
+        taken = {flag for parameter in own for flag in _flags_of(parameter)}
+        shared = [
+            _without(parameter, taken)
+            for parameter in inspect.signature(_shared, eval_str=True).parameters.values()
+        ]
 
         @wraps(function)
         def run(**given: Any) -> None:
@@ -112,6 +117,23 @@ def command(
         return function
 
     return register
+
+
+def _flags_of(parameter: inspect.Parameter) -> tuple[str, ...]:
+    options = getattr(parameter.annotation, "__metadata__", ())
+    return tuple(flag for option in options for flag in getattr(option, "param_decls", None) or ())
+
+
+def _without(parameter: inspect.Parameter, taken: set[str]) -> inspect.Parameter:
+    """A shared option without the flags that a command has for something of its own."""
+    flags = _flags_of(parameter)
+    if not taken & {*flags}:
+        return parameter
+    (option,) = parameter.annotation.__metadata__
+    option = copy(option)
+    option.param_decls = tuple(flag for flag in flags if flag not in taken)
+    kind = parameter.annotation.__origin__
+    return parameter.replace(annotation=Annotated[kind, option])
 
 
 class errors_in_one_line:  # noqa: N801 - a context manager, read as a verb where it is used

@@ -16,6 +16,9 @@ from msgspec import Struct, field, structs
 from gatewatch.lab.rules import Censor
 from gatewatch.model.errors import GatewatchError
 
+ANCHOR = "anchor"
+"Name of the host, in the lab's worlds, that answers to any name: `probe.seat.Anchor`."
+
 FOLDER = Path(__file__).parent / "scenarios"
 
 

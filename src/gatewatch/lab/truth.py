@@ -14,7 +14,7 @@ from msgspec import Struct
 from gatewatch.lab.box import Act
 from gatewatch.lab.pages import SITE
 from gatewatch.lab.rules import Action, BlockPage, Censor, Divert, Drop, ForgeDns, Trigger
-from gatewatch.lab.scenario import Answer, Expectation, Host, Middlebox, Scenario
+from gatewatch.lab.scenario import ANCHOR, Answer, Expectation, Host, Middlebox, Scenario
 from gatewatch.model.errors import GatewatchError
 from gatewatch.model.mechanism import under
 from gatewatch.wire.address import is_bogon
@@ -364,8 +364,8 @@ def _bears_on(scenario: Scenario, act: Act) -> bool:
         return False
     aside = {
         address
-        for host in scenario.hosts.values()
-        if host.control or host.resolver is not None
+        for name, host in scenario.hosts.items()
+        if host.control or host.resolver is not None or name == ANCHOR
         for address in host.addresses
     }
     name_asked = act.server.endswith(f":{DNS_PORT}")

@@ -16,7 +16,7 @@ import msgspec
 
 from gatewatch import __version__
 from gatewatch.lab.attach import Attach
-from gatewatch.lab.scenario import Expectation, Host, Scenario
+from gatewatch.lab.scenario import ANCHOR, Expectation, Host, Scenario
 from gatewatch.lab.topology import Topology
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.journal import AsnOf
@@ -26,9 +26,6 @@ from gatewatch.wire.address import is_bogon
 PATIENCE = Patience(connect_s=5.0, tls_s=5.0, quic_s=5.0, http_s=8.0, control_s=11.0, late_s=0.3)
 """About half of what OONI's probe has; our choice, so that a measurement in which all is silent
 stays short. In the lab no path is longer than a second."""
-
-ANCHOR = "anchor"
-"Name of the host, in the lab's worlds, that answers to any name."
 
 VISIT_S = 120.0
 "What a client may take for one URL before it is ended. Our choice: four times what the probe does."
@@ -184,7 +181,17 @@ def _measure(
     """One measurement by the probe, its clock the scenario's; why there is none."""
     at = datetime.fromisoformat(scenario.clock).astimezone(UTC)
     try:
-        found = asyncio.run(measure(url, seat, uid=uid, report_id=f"lab-{scenario.id}", at=at))
+        found = asyncio.run(
+            measure(
+                url,
+                seat,
+                uid=uid,
+                report_id=f"lab-{scenario.id}",
+                at=at,
+                deep=client.deep,
+                investigate=client.experiments,
+            )
+        )
     except Exception as error:  # noqa: BLE001 - a client that breaks is a finding about the client
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from gatewatch.lab.attach import Attach
 from gatewatch.lab.box import Act
 from gatewatch.lab.certificates import Office
 from gatewatch.lab.hosts import dns, tcp
-from gatewatch.lab.hosts.control import Control
+from gatewatch.lab.hosts.control import control
 from gatewatch.lab.hosts.doh import with_resolver
 from gatewatch.lab.hosts.middlebox import Diverted
 from gatewatch.lab.hosts.premises import Original, Premises
@@ -88,7 +88,7 @@ def application(host: Host, premises: Premises) -> tuple[App, Web | None]:
     web = host.web or Web()
     app = Site(web, host.names, premises.locate)
     if host.control:
-        return Control(host, premises), web
+        return control(host, premises), web
     if host.resolver is not None and "doh" in host.resolver.transports:
         resolving = dns.Resolving(host.resolver, premises, host.addresses[0])
         return with_resolver(app, resolving.answer), host.web or Web(http=False)

@@ -1,0 +1,200 @@
+"""Running a plan: seat, consent, measurements into the spool, and what they came to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from gatewatch.cli.exits import ExitCode, UsageFault
+from gatewatch.cli.probe_live import Seen, Watcher, watching
+from gatewatch.cli.session import Session
+from gatewatch.flow.live import LiveJudge
+from gatewatch.model.outcome import Outcome
+from gatewatch.probe.experiments.registry import TESTS
+from gatewatch.probe.experiments.web_connectivity import measure
+from gatewatch.probe.ooni import Json
+from gatewatch.probe.runner import Done, Interrupted, Job, Limits, run_jobs
+from gatewatch.probe.scrub import Scrubber
+from gatewatch.probe.seat import Seat
+from gatewatch.probe.spool import Run, Spool
+from gatewatch.probe.visits import Visits
+
+WEB = "web_connectivity"
+CONSENT = "GATEWATCH_CONSENT"
+"Environment variable that stands for `--yes`."
+
+
+class ProbeRun:
+    """One run, from its first measurement to its last."""
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Sequence[Job],
+        seat: Seat,
+        *,
+        spool: Spool,
+        out: BinaryIO | None,
+        deep: bool,
+        investigate: bool,
+        limits: Limits,
+        seed: int | None,
+    ) -> None:
+        """
+        Args:
+            out: where every measurement is written besides, a line each, as it is made.
+        """
+        self._session, self._jobs, self._seat = session, jobs, seat
+        self._spool, self._out = spool, out
+        self._deep, self._investigate, self._limits = deep, investigate, limits
+        self._rng = random.Random(seed)
+        self._scrubber = Scrubber(seat.secrets)
+        self._judge = LiveJudge(session.refdata)
+        self._began: dict[Job, float] = {}
+        self.found: list[Seen] = []
+        self.failures: list[str] = []
+        self.interrupted = False
+
+    def go(self) -> Run:
+        """Measure everything; what was measured is in the run that is returned."""
+        now = datetime.now(UTC)
+        tests = tuple(dict.fromkeys(job.test for job in self._jobs))
+        self._run = self._spool.begin(
+            planned=len(self._jobs), tests=tests, country=self._seat.country, asn=self._seat.asn,
+            now=now,
+        )  # fmt: skip
+        self._visits = Visits(began=now, rng=self._rng)
+        with watching(self._session, len(self._jobs)) as self._watcher:
+            asyncio.run(self._measure_all())
+        self._run.finish(datetime.now(UTC), interrupted=self.interrupted)
+        return self._run
+
+    async def _measure_all(self) -> None:
+        stop = asyncio.Event()
+        with _interrupts(stop.set):
+            try:
+                await run_jobs(
+                    self._jobs, self._measure, self._done, limits=self._limits, stop=stop
+                )
+            except Interrupted:
+                self.interrupted = True
+
+    async def _measure(self, job: Job) -> Json:
+        self._began[job] = time.monotonic()
+        watcher: Watcher = self._watcher
+        name = job.input or job.test
+        rng = random.Random(self._rng.random())
+
+        def tell(words: str) -> None:
+            watcher.doing(name, words)
+
+        tell("begins")
+        if job.test == WEB:
+            return await measure(
+                job.input or "", self._seat, visits=self._visits, deep=self._deep,
+                investigate=self._investigate, rng=rng, tell=tell,
+            )  # fmt: skip
+        return await TESTS[job.test].run(job.input, self._seat, rng, tell)
+
+    def _done(self, done: Done) -> None:
+        job, seconds = done.job, time.monotonic() - self._began[done.job]
+        if done.measurement is None:
+            self.failures.append(f"{job.input or job.test}: {done.failure}")
+            seen = Seen(test=job.test, input=job.input, outcome="failed", reason=done.failure,
+                        seconds=seconds)  # fmt: skip
+        else:
+            measurement = self._scrubber.clean(done.measurement)
+            self._run.append(measurement)
+            if self._out is not None:
+                self._out.write(msgspec.json.encode(measurement) + b"\n")
+                self._out.flush()
+            seen = self._seen(job, measurement, seconds)
+        self.found.append(seen)
+        self._watcher.done(seen)
+
+    def _seen(self, job: Job, measurement: Json, seconds: float) -> Seen:
+        service = (measurement.get("test_keys") or {}).get("x_service")
+        if isinstance(service, dict):
+            return _service_seen(job, service, seconds)
+        verdict = self._judge.verdict(measurement)
+        return Seen(
+            test=job.test,
+            input=job.input,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            mechanisms=tuple(verdict.mechanisms),
+            words=verdict.sentence,
+            seconds=seconds,
+        )
+
+
+def _service_seen(job: Job, service: dict[str, Any], seconds: float) -> Seen:
+    """A test of a service says itself what it found."""
+    blocked = service.get("blocked")
+    outcome = Outcome.UNCLEAR
+    if isinstance(blocked, bool):
+        outcome = Outcome.BLOCKED if blocked else Outcome.OPEN
+    words = str(service.get("why") or "")
+    return Seen(test=job.test, input=job.input, outcome=outcome, words=words, seconds=seconds)
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    """The first interruption ends a run in good order; a second one ends the program."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def once(number: int) -> None:
+        stop()
+        loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, once, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def consented(session: Session, text: str, *, yes: bool) -> None:
+    """Say what will happen, and go on only if the user wants it.
+
+    Raises:
+        UsageFault: nobody is there to ask, or the answer is no.
+    """
+    if yes or os.environ.get(CONSENT, "").lower() in ("1", "yes"):
+        session.detail(text)
+        return
+    print(text, file=sys.stderr)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageFault(f"nothing is measured without consent: give --yes, or {CONSENT}=yes")
+    print("\nGo on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageFault("not measured")
+
+
+def spool_at(given: Path | None) -> Spool:
+    """The spool named, or the user's."""
+    from platformdirs import user_data_path
+
+    return Spool(given or user_data_path("gatewatch", appauthor=False) / "probe")
+
+
+def exit_code(run: ProbeRun) -> ExitCode:
+    if run.interrupted:
+        return ExitCode.INTERRUPTED
+    if not run.failures:
+        return ExitCode.DONE
+    return ExitCode.PARTIAL if len(run.failures) < len(run.found) else ExitCode.FAILED

@@ -1,0 +1,283 @@
+"""`probe run` and `probe submit`: from options to a seat, a plan, consent, and a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gatewatch.cli.exits import ExitCode, UsageFault
+from gatewatch.cli.probe_plan import contacts_of, plan
+from gatewatch.cli.probe_run import ProbeRun, consented, exit_code, spool_at
+from gatewatch.cli.session import Format, Session
+from gatewatch.probe.backend import Backend, PartlyRefused, submit_all
+from gatewatch.probe.consent import consent_text
+from gatewatch.probe.machine import UNKNOWN_COUNTRY, seat_of_machine
+from gatewatch.probe.net import Vantage
+from gatewatch.probe.ooni import Json
+from gatewatch.probe.runner import Limits
+from gatewatch.probe.seat import Anchor, Control, Seat
+from gatewatch.probe.spool import Run, Submitted
+from gatewatch.probe.whereabouts import Network, placed, public_address
+
+OONI_HELPERS = tuple(f"https://{n}.th.ooni.org/" for n in range(4))
+"OONI's public test helpers, as its backend lists them (/api/v1/test-helpers)."
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOptions:
+    """The options of `probe run`."""
+
+    urls: tuple[str, ...]
+    files: tuple[Path, ...]
+    lists: tuple[str, ...]
+    services: tuple[str, ...]
+    tests: tuple[str, ...]
+    deep: bool
+    investigate: bool
+    controls: tuple[str, ...]
+    anchors: tuple[str, ...]
+    asn: str | None
+    country: str | None
+    ca: Path | None
+    parallel: int
+    rate: float
+    budget_s: float | None
+    every: str | None
+    shuffle: bool
+    seed: int | None
+    spool: Path | None
+    yes: bool
+
+
+def run_probe(session: Session, options: ProbeOptions) -> ExitCode:
+    """Measure what is asked for, once or again and again.
+
+    Raises:
+        UsageFault, NoData, NotFound: the command line asks for what cannot be done.
+    """
+    import random
+
+    from gatewatch.cli.views.probe import show_found
+
+    pause_s = None if options.every is None else seconds_of(options.every)
+    rng = random.Random(options.seed) if options.shuffle else None
+    jobs = plan(
+        session.refdata,
+        urls=options.urls,
+        files=options.files,
+        lists=options.lists,
+        services=options.services,
+        tests=options.tests,
+        rng=rng,
+    )
+    seat = seat_of(options)
+    if not seat.controls:
+        session.say("no control vantage (--control): much will stay unclear")
+    contacts = contacts_of(session.refdata, jobs)
+    consented(session, consent_text(jobs, seat, contacts, deep=options.deep), yes=options.yes)
+    seat = asyncio.run(_placed(session, seat))
+    limits = Limits(parallel=options.parallel, rate=options.rate, budget_s=options.budget_s)
+    with _written(session) as out:
+        while True:
+            began = time.monotonic()
+            running = ProbeRun(
+                session, jobs, seat, spool=spool_at(options.spool), out=out, deep=options.deep,
+                investigate=options.investigate, limits=limits, seed=options.seed,
+            )  # fmt: skip
+            kept = running.go()
+            for failure in running.failures:
+                session.say(f"not measured: {failure}")
+            session.say(f"kept as {kept.facts.id}: gatewatch probe show {kept.facts.id}")
+            if pause_s is None or running.interrupted:
+                break
+            _sleep(session, pause_s - (time.monotonic() - began))
+    if not _streams(session):
+        session.output = None  # it holds the measurements
+        show_found(session, running.found)
+    return exit_code(running)
+
+
+def seat_of(options: ProbeOptions) -> Seat:
+    """This machine, with the helpers that the user names."""
+    return seat_of_machine(
+        asn=asn_of(options.asn),
+        country=(options.country or UNKNOWN_COUNTRY).upper(),
+        controls=tuple(one for text in options.controls for one in controls_of(text)),
+        anchors=tuple(anchor_of(text) for text in options.anchors),
+        ca=options.ca,
+    )
+
+
+async def _placed(session: Session, seat: Seat) -> Seat:
+    """The seat in its network, which its public address tells; the address is kept secret."""
+    vantage = _vantage(seat)
+    address = await public_address(vantage, seat)
+
+    def network_of(found: str) -> Network:
+        asn = session.refdata.asn_of(found)
+        name = session.refdata.network_name(asn) if asn else None
+        return Network(asn, session.refdata.country_of(found), name)
+
+    seat = placed(seat, address, network_of)
+    if address is None:
+        session.say("nobody tells under which address this machine is seen from outside")
+    session.detail(f"measuring from AS{seat.asn} in {seat.country}")
+    return seat
+
+
+def _vantage(seat: Seat) -> Vantage:
+    zero = asyncio.get_running_loop().time()
+    return Vantage(reach=seat.reach, addresses=seat.addresses, zero=zero)
+
+
+def asn_of(text: str | None) -> int:
+    """
+    >>> asn_of("AS137"), asn_of("137"), asn_of(None)
+    (137, 137, 0)
+    """
+    if text is None:
+        return 0
+    digits = text.upper().removeprefix("AS")
+    if not (digits.isascii() and digits.isdigit() and int(digits) < 2**32):
+        raise UsageFault(f"--asn is {text!r}; a number such as AS137 is wanted")
+    return int(digits)
+
+
+def controls_of(text: str) -> list[Control]:
+    """Control vantages from an option: a URL, or a name for known ones.
+
+    >>> [control.url for control in controls_of("https://th.example.net:4443")]
+    ['https://th.example.net:4443/']
+    """
+    if text == "ooni":
+        return [one for url in OONI_HELPERS for one in controls_of(url)]
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if not host or parts.scheme not in ("http", "https"):
+        raise UsageFault(f"--control is {text!r}; a URL such as https://th.example.net/ is wanted")
+    scheme = "http" if parts.scheme == "http" else "https"
+    return [
+        Control(
+            name=host,
+            address=host if _is_address(host) else None,
+            port=port or {"http": 80, "https": 443}[scheme],
+            scheme=scheme,
+            path=parts.path or "/",
+        )
+    ]
+
+
+def anchor_of(text: str) -> Anchor:
+    """
+    >>> anchor_of("anchor.example.net=192.0.2.1")
+    Anchor(name='anchor.example.net', address='192.0.2.1')
+    """
+    name, _, address = text.partition("=")
+    if not name or not _is_address(address):
+        raise UsageFault(f"--anchor is {text!r}; NAME=ADDRESS is wanted")
+    return Anchor(name=name, address=str(ip_address(address)))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def seconds_of(text: str) -> float:
+    """
+    >>> seconds_of("6h"), seconds_of("90s")
+    (21600.0, 90.0)
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if found is None or not int(found[1]):
+        raise UsageFault(f"--every is {text!r}; a time such as 30m, 6h or 1d is wanted")
+    return float(int(found[1]) * _UNITS_S[found[2]])
+
+
+def _sleep(session: Session, seconds: float) -> None:
+    session.say(f"the next run begins in {max(seconds, 0.0):.0f} s")
+    time.sleep(max(seconds, 0.0))
+
+
+def _streams(session: Session) -> bool:
+    """Are the measurements themselves the result on standard output?"""
+    return session.format is Format.JSONL and session.output is None
+
+
+@contextmanager
+def _written(session: Session) -> Iterator[BinaryIO | None]:
+    """Where measurements go besides the spool, each as soon as it is made."""
+    if session.output is not None:
+        with session.output.open("ab") as file:
+            yield file
+    elif _streams(session):
+        with session.sink() as sink:
+            yield sink
+    else:
+        yield None
+
+
+def submit_run(
+    session: Session, name: str, *, collector: str, ca: Path | None, spool: Path | None, yes: bool
+) -> ExitCode:
+    """Hand in what of a run the collector does not have yet."""
+    if urlsplit(collector).scheme not in ("http", "https"):
+        raise UsageFault(f"--collector is {collector!r}; a URL is wanted")
+    run = spool_at(spool).run(name)
+    had = {one.line for one in run.submissions() if one.collector == collector}
+    lines = list(enumerate(run.lines(), 1))
+    waiting: list[tuple[int, Json]] = [
+        (number, msgspec.json.decode(line)) for number, line in lines if number not in had
+    ]
+    words = (
+        f"{len(waiting)} of {len(lines)} measurements of {run.facts.id} will be sent to"
+        f" {collector}.\nIt learns your address while you send them. What it receives it may"
+        " publish;\nyour addresses are not in it, your network and country are."
+    )
+    consented(session, words, yes=yes)
+    seat = seat_of_machine(ca=ca)
+    failure: str | None = None
+    try:
+        taken = asyncio.run(_submit(seat, collector, waiting))
+    except PartlyRefused as refused:
+        taken, failure = refused.taken, str(refused)
+    _mark(run, collector, taken)
+    session.say(f"{len(taken)} submitted, {len(had)} had been before")
+    if failure is not None:
+        session.say(f"stopped: {failure}")
+        return ExitCode.PARTIAL if taken else ExitCode.UNREACHABLE
+    return ExitCode.DONE
+
+
+async def _submit(
+    seat: Seat, collector: str, waiting: list[tuple[int, Json]]
+) -> list[tuple[int, str, str]]:
+    return await submit_all(Backend(collector, seat, _vantage(seat)), waiting)
+
+
+def _mark(run: Run, collector: str, taken: list[tuple[int, str, str]]) -> None:
+    now = datetime.now(UTC)
+    for line, report_id, uid in taken:
+        run.mark(
+            Submitted(
+                line=line, collector=collector, report_id=report_id, measurement_uid=uid, at=now
+            )
+        )
