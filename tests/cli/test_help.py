@@ -9,7 +9,11 @@ from typer.testing import CliRunner
 
 from gatewatch.cli.app import COMMANDS, load
 
-GROUPS = {"lab": ("list", "show", "run", "check"), "refdata": ("list", "update")}
+GROUPS = {
+    "control": ("serve", "status"),
+    "lab": ("list", "show", "run", "check"),
+    "refdata": ("list", "update"),
+}
 LINES = [(command,) for command in COMMANDS]
 LINES += [(group, command) for group, commands in GROUPS.items() for command in commands]
 

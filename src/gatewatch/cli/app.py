@@ -31,6 +31,7 @@ COMMANDS = (
     "explain",
     "query",
     "export",
+    "control",
     "lab",
     "refdata",
     "rules",

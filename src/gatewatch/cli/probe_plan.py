@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gatewatch.cli.exits import UsageFault
 from gatewatch.model.errors import NoData
 from gatewatch.probe.experiments.nettest import Nettest
-from gatewatch.probe.experiments.registry import GROUPS, TESTS
+from gatewatch.probe.experiments.registry import EXPERIMENTS, GROUPS, experiment
 from gatewatch.probe.runner import Job
 from gatewatch.refdata.snapshot import RefData
 
@@ -38,9 +38,9 @@ def plan(
         rng: shuffles the order, so that a run cut short is not always cut at the same place.
 
     Raises:
-        UsageFault: a test, or a URL, that is none.
+        UsageFault: a URL that is none, or a test without its input.
         NoData: nothing is asked for, or a list that is not installed.
-        NotFound: a service that nobody knows.
+        NotFound: a service or a test that nobody knows.
         OSError: a file that cannot be read.
     """
     inputs = [_url(url) for url in urls]
@@ -64,17 +64,12 @@ def plan(
 def contacts_of(refdata: RefData, jobs: Iterable[Job]) -> list[str]:
     """Whom the tests contact besides their inputs."""
     tests = dict.fromkeys(job.test for job in jobs)
-    return [who for test in tests for who in TESTS[test].contacts(refdata.endpoints())]
+    return [who for test in tests for who in EXPERIMENTS[test].contacts(refdata.endpoints())]
 
 
 def _chosen(names: Iterable[str]) -> Iterator[Nettest]:
     for name in names:
-        for one in GROUPS.get(name, (name,)):
-            test = TESTS.get(one)
-            if test is None:
-                known = ", ".join([*TESTS, *GROUPS])
-                raise UsageFault(f"--experiment {name!r} is none of: {known}")
-            yield test
+        yield from GROUPS.get(name) or (experiment(name),)
 
 
 def _of_test(refdata: RefData, test: Nettest, inputs: Sequence[str]) -> Iterator[Job]:
@@ -89,7 +84,7 @@ def _of_test(refdata: RefData, test: Nettest, inputs: Sequence[str]) -> Iterator
 
 def _of_service(refdata: RefData, name: str) -> Iterator[Job]:
     """Its own test, where there is one, and its sites."""
-    if name in TESTS and TESTS[name].takes == "nothing":
+    if name in EXPERIMENTS and EXPERIMENTS[name].takes == "nothing":
         yield Job(name, None)
         if not any(service.id == name for service in refdata.services()):
             return

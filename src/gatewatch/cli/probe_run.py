@@ -21,7 +21,7 @@ from gatewatch.cli.probe_live import Seen, Watcher, watching
 from gatewatch.cli.session import Session
 from gatewatch.flow.live import LiveJudge
 from gatewatch.model.outcome import Outcome
-from gatewatch.probe.experiments.registry import TESTS
+from gatewatch.probe.experiments.registry import EXPERIMENTS
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.runner import Done, Interrupted, Job, Limits, run_jobs
@@ -105,7 +105,7 @@ class ProbeRun:
                 job.input or "", self._seat, visits=self._visits, deep=self._deep,
                 investigate=self._investigate, rng=rng, tell=tell,
             )  # fmt: skip
-        return await TESTS[job.test].run(job.input, self._seat, rng, tell)
+        return await EXPERIMENTS[job.test].run(job.input, self._seat, rng, tell)
 
     def _done(self, done: Done) -> None:
         job, seconds = done.job, time.monotonic() - self._began[done.job]

@@ -19,7 +19,15 @@ import msgspec
 from gatewatch.lab.attach import Attach
 from gatewatch.lab.enclosure import IGNORED, Tell, spawn
 from gatewatch.lab.scenario import Scenario
-from gatewatch.lab.visits import VISIT_S, Client, Visit, expected_on, seat_at, visit_all
+from gatewatch.lab.visits import (
+    VISIT_S,
+    Client,
+    Visit,
+    environment_of,
+    expected_on,
+    seat_at,
+    visit_all,
+)
 from gatewatch.lab.world import CA, World, WorldFailed
 from gatewatch.model.errors import GatewatchError
 
@@ -108,7 +116,8 @@ def run_in_world(
     def call() -> int:
         for usual in IGNORED:
             signal.signal(usual, signal.SIG_DFL)
-        world.enter_vantage(network)
+        seat = seat_at(scenario, network, world.enter_vantage(network), folder / CA)
+        os.environ.update(environment_of(seat))
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a socket of the host's would lead out
         try:
             os.execvp(command[0], command)

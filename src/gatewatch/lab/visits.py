@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ stays short. In the lab no path is longer than a second."""
 VISIT_S = 120.0
 "What a client may take for one URL before it is ended. Our choice: four times what the probe does."
 DEEP_VISIT_S = 1200.0
-"The same, where it waits for residual blocking to end."
+"The same, where it waits for residual blocking to end, and for programs of others."
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def most_s(self) -> float:
         """What it may take for one URL before it is ended."""
-        return DEEP_VISIT_S if self.deep else VISIT_S
+        return DEEP_VISIT_S if self.deep or self.command else VISIT_S
 
 
 PROBE = Client()
@@ -160,7 +161,7 @@ def visit_all(
         if client.command is None:
             failure = _measure(expectation.url, seat, uid, scenario, file, client)
         else:
-            failure = _call([*client.command, "-i", expectation.url, "-o", str(file)], file)
+            failure = _call([*client.command, "-i", expectation.url, "-o", str(file)], file, seat)
         visits.append(
             Visit(
                 scenario=scenario.id,
@@ -199,10 +200,28 @@ def _measure(
     return None
 
 
-def _call(command: list[str], file: Path) -> str | None:
+def environment_of(seat: Seat) -> dict[str, str]:
+    """What a probe that is a program of its own finds in its environment: `gatewatch probe`."""
+    return {
+        "GATEWATCH_CA": str(seat.ca.resolve()),
+        "GATEWATCH_CONTROL": " ".join(control.url for control in seat.controls),
+        "GATEWATCH_ANCHOR": " ".join(f"{one.name}={one.address}" for one in seat.anchors),
+        "GATEWATCH_ASN": f"AS{seat.asn}",
+        "GATEWATCH_COUNTRY": seat.country,
+        "GATEWATCH_CONSENT": "yes",
+    }
+
+
+def _call(command: list[str], file: Path, seat: Seat) -> str | None:
     """One measurement by a client that is a command; why there is none."""
     try:
-        ended = subprocess.run(command, stdout=sys.stderr, timeout=VISIT_S, check=False)
+        ended = subprocess.run(
+            command,
+            stdout=sys.stderr,
+            timeout=DEEP_VISIT_S,
+            check=False,
+            env={**os.environ, **environment_of(seat)},
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if ended.returncode:

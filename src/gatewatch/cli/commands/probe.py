@@ -67,18 +67,31 @@ def run(
     ] = False,
     controls: Annotated[
         list[str] | None,
-        typer.Option("--control", help="Base URL of a control vantage; `ooni` for OONI's."),
+        typer.Option(
+            "--control",
+            envvar="GATEWATCH_CONTROL",
+            help="Base URL of a control vantage; `ooni` for OONI's.",
+        ),
     ] = None,
     anchors: Annotated[
         list[str] | None,
-        typer.Option("--anchor", help="NAME=ADDRESS of a server of ours for experiments."),
+        typer.Option(
+            "--anchor",
+            envvar="GATEWATCH_ANCHOR",
+            help="NAME=ADDRESS of a server of ours for experiments.",
+        ),
     ] = None,
-    asn: Annotated[str | None, typer.Option("--asn", help="The network we are in: AS137.")] = None,
+    asn: Annotated[
+        str | None,
+        typer.Option("--asn", envvar="GATEWATCH_ASN", help="The network we are in: AS137."),
+    ] = None,
     country: Annotated[
-        str | None, typer.Option("--country", "-c", help="Where we are: IT.")
+        str | None,
+        typer.Option("--country", "-c", envvar="GATEWATCH_COUNTRY", help="Where we are: IT."),
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option("--ca", help="PEM file of the authorities to trust.")
+        Path | None,
+        typer.Option("--ca", envvar="GATEWATCH_CA", help="PEM file of the authorities to trust."),
     ] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=64)] = 8,
     rate: Annotated[
@@ -137,17 +150,17 @@ def run(
 def tests(session: Session) -> None:
     """The tests there are: what each asks, and what it takes."""
     from gatewatch.cli.sheet import sheet_of
-    from gatewatch.probe.experiments.registry import GROUPS, TESTS
+    from gatewatch.probe.experiments.registry import EXPERIMENTS, GROUPS
 
     rows = [
         {
             "test": test.name,
             "version": test.version,
-            "groups": [name for name, members in GROUPS.items() if test.name in members],
+            "groups": [name for name, members in GROUPS.items() if test in members],
             "input": test.takes,
             "question": test.question,
         }
-        for test in TESTS.values()
+        for test in EXPERIMENTS.values()
     ]
     session.show(sheet_of(rows, ["test", "version", "groups", "input", "question"]), document=rows)
 
