@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +21,7 @@ from gatewatch.model.outcome import Outcome
 from gatewatch.probe.experiments.registry import EXPERIMENTS
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.ooni import Json
-from gatewatch.probe.runner import Done, Interrupted, Job, Limits, run_jobs
+from gatewatch.probe.runner import Done, Job, Limits, run_now
 from gatewatch.probe.scrub import Scrubber
 from gatewatch.probe.seat import Seat
 from gatewatch.probe.spool import Run, Spool
@@ -76,19 +73,9 @@ class ProbeRun:
         )  # fmt: skip
         self._visits = Visits(began=now, rng=self._rng)
         with watching(self._session, len(self._jobs)) as self._watcher:
-            asyncio.run(self._measure_all())
+            self.interrupted = run_now(self._jobs, self._measure, self._done, limits=self._limits)
         self._run.finish(datetime.now(UTC), interrupted=self.interrupted)
         return self._run
-
-    async def _measure_all(self) -> None:
-        stop = asyncio.Event()
-        with _interrupts(stop.set):
-            try:
-                await run_jobs(
-                    self._jobs, self._measure, self._done, limits=self._limits, stop=stop
-                )
-            except Interrupted:
-                self.interrupted = True
 
     async def _measure(self, job: Job) -> Json:
         self._began[job] = time.monotonic()
@@ -147,25 +134,6 @@ def _service_seen(job: Job, service: dict[str, Any], seconds: float) -> Seen:
         outcome = Outcome.BLOCKED if blocked else Outcome.OPEN
     words = str(service.get("why") or "")
     return Seen(test=job.test, input=job.input, outcome=outcome, words=words, seconds=seconds)
-
-
-@contextmanager
-def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
-    """The first interruption ends a run in good order; a second one ends the program."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def once(number: int) -> None:
-        stop()
-        loop.remove_signal_handler(number)
-
-    for number in numbers:
-        loop.add_signal_handler(number, once, number)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 def consented(session: Session, text: str, *, yes: bool) -> None:

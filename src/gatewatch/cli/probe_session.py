@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -20,15 +19,14 @@ from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.probe_plan import contacts_of, plan
 from gatewatch.cli.probe_run import ProbeRun, consented, exit_code, spool_at
 from gatewatch.cli.session import Format, Session
-from gatewatch.probe.backend import Backend, PartlyRefused, submit_all
+from gatewatch.probe.backend import PartlyRefused, submit_now
 from gatewatch.probe.consent import consent_text
 from gatewatch.probe.machine import UNKNOWN_COUNTRY, seat_of_machine
-from gatewatch.probe.net import Vantage
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.runner import Limits
 from gatewatch.probe.seat import Anchor, Control, Seat
 from gatewatch.probe.spool import Run, Submitted
-from gatewatch.probe.whereabouts import Network, placed, public_address
+from gatewatch.probe.whereabouts import Network, settled
 
 OONI_HELPERS = tuple(f"https://{n}.th.ooni.org/" for n in range(4))
 "OONI's public test helpers, as its backend lists them (/api/v1/test-helpers)."
@@ -87,7 +85,7 @@ def run_probe(session: Session, options: ProbeOptions) -> ExitCode:
         session.say("no control vantage (--control): much will stay unclear")
     contacts = contacts_of(session.refdata, jobs)
     consented(session, consent_text(jobs, seat, contacts, deep=options.deep), yes=options.yes)
-    seat = asyncio.run(_placed(session, seat))
+    seat = _placed(session, seat)
     limits = Limits(parallel=options.parallel, rate=options.rate, budget_s=options.budget_s)
     with _written(session) as out:
         while True:
@@ -120,26 +118,19 @@ def seat_of(options: ProbeOptions) -> Seat:
     )
 
 
-async def _placed(session: Session, seat: Seat) -> Seat:
+def _placed(session: Session, seat: Seat) -> Seat:
     """The seat in its network, which its public address tells; the address is kept secret."""
-    vantage = _vantage(seat)
-    address = await public_address(vantage, seat)
 
     def network_of(found: str) -> Network:
         asn = session.refdata.asn_of(found)
         name = session.refdata.network_name(asn) if asn else None
         return Network(asn, session.refdata.country_of(found), name)
 
-    seat = placed(seat, address, network_of)
+    seat, address = settled(seat, network_of)
     if address is None:
         session.say("nobody tells under which address this machine is seen from outside")
     session.detail(f"measuring from AS{seat.asn} in {seat.country}")
     return seat
-
-
-def _vantage(seat: Seat) -> Vantage:
-    zero = asyncio.get_running_loop().time()
-    return Vantage(reach=seat.reach, addresses=seat.addresses, zero=zero)
 
 
 def asn_of(text: str | None) -> int:
@@ -256,7 +247,7 @@ def submit_run(
     seat = seat_of_machine(ca=ca)
     failure: str | None = None
     try:
-        taken = asyncio.run(_submit(seat, collector, waiting))
+        taken = submit_now(collector, seat, waiting)
     except PartlyRefused as refused:
         taken, failure = refused.taken, str(refused)
     _mark(run, collector, taken)
@@ -265,12 +256,6 @@ def submit_run(
         session.say(f"stopped: {failure}")
         return ExitCode.PARTIAL if taken else ExitCode.UNREACHABLE
     return ExitCode.DONE
-
-
-async def _submit(
-    seat: Seat, collector: str, waiting: list[tuple[int, Json]]
-) -> list[tuple[int, str, str]]:
-    return await submit_all(Backend(collector, seat, _vantage(seat)), waiting)
 
 
 def _mark(run: Run, collector: str, taken: list[tuple[int, str, str]]) -> None:

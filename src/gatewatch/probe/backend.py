@@ -6,6 +6,7 @@ be reached is a fact about the network like any other.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -172,6 +173,18 @@ def _read(url: str, status: int, data: bytes) -> Json:
         words = answer.get("error") or answer.get("detail") or answer
         raise Refused(url, f"status {status}: {str(words)[:300]}")
     return answer
+
+
+def submit_now(
+    url: str, seat: Seat, measurements: Iterable[tuple[int, Json]]
+) -> list[tuple[int, str, str]]:
+    """`submit_all`, to its end."""
+
+    async def go() -> list[tuple[int, str, str]]:
+        vantage = Vantage.of(seat.reach, seat.addresses)
+        return await submit_all(Backend(url, seat, vantage), measurements)
+
+    return asyncio.run(go())
 
 
 async def submit_all(

@@ -7,7 +7,9 @@ would show in the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -104,12 +106,54 @@ async def run_jobs(
             )
             if stopping in ended:
                 raise Interrupted
-            for task in ended:
+            for task in [one for one in going if one in ended]:
                 _tell(going.pop(task), task, done)
     finally:
         stopping.cancel()
         await _give_up(going, done)
     return begun
+
+
+def run_now(
+    jobs: Sequence[Job],
+    measure: Callable[[Job], Awaitable[Json]],
+    done: Callable[[Done], None],
+    *,
+    limits: Limits,
+) -> bool:
+    """`run_jobs`, to its end or to an interruption by a signal; whether it was interrupted.
+
+    The first SIGINT or SIGTERM ends the run in good order; a second one ends the program.
+    """
+
+    async def go() -> bool:
+        stop = asyncio.Event()
+        with _interrupts(stop.set):
+            try:
+                await run_jobs(jobs, measure, done, limits=limits, stop=stop)
+            except Interrupted:
+                return True
+        return False
+
+    return asyncio.run(go())
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def once(number: int) -> None:
+        stop()
+        loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, once, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def _within(measuring: Awaitable[Json], seconds: float) -> Json:

@@ -6,6 +6,7 @@ in memory. Nothing is asked where an interface has a public address of its own.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
@@ -41,6 +42,16 @@ async def public_address(vantage: Vantage, seat: Seat) -> str | None:
         if told:
             return told[0]
     return None
+
+
+def settled(seat: Seat, network_of: Callable[[str], Network]) -> tuple[Seat, str | None]:
+    """The seat in its network, and the public address that told it, if anything did."""
+
+    async def go() -> str | None:
+        return await public_address(Vantage.of(seat.reach, seat.addresses), seat)
+
+    address = asyncio.run(go())
+    return placed(seat, address, network_of), address
 
 
 def placed(seat: Seat, address: str | None, network_of: Callable[[str], Network]) -> Seat:

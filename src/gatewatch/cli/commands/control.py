@@ -168,7 +168,8 @@ def serve(
 
     store = Store.open(session.store_path, create=True)
     counts = run(store, session.refdata, plan, ready=ready)
-    session.say("; ".join(f"{what}: {count:,}" for what, count in counts.items() if count))
+    told = "; ".join(f"{what}: {count:,}" for what, count in counts.items() if count)
+    session.say(told or "nothing was submitted")
 
 
 @command(group, "status", examples=["gatewatch control status", "gatewatch control status --json"])
