@@ -20,6 +20,7 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	tests/probe/install-oonidata $(PYTHON) $(VENV)/oonidata
 	$(BIN)/pytest -n auto
 
 docs: $(READY)

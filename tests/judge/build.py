@@ -20,7 +20,15 @@ from gatewatch.judge.rules import RULES
 from gatewatch.judge.verdict import judge
 from gatewatch.judge.weigh import fire
 from gatewatch.model.errors import NotFound
-from gatewatch.model.records import Connect, Exchange, Handshake, Lookup, Measurement, Observed
+from gatewatch.model.records import (
+    Connect,
+    Exchange,
+    Finding,
+    Handshake,
+    Lookup,
+    Measurement,
+    Observed,
+)
 from gatewatch.model.target import Target, canonical_host, endpoint_of, is_address
 from gatewatch.model.verdict import Verdict
 from gatewatch.refdata.nouns import Fingerprint
@@ -274,6 +282,36 @@ def exchange(
     )
 
 
+def finding(
+    mechanism: str | None = None,
+    *,
+    layer: str = "tls",
+    answer: str = "name",
+    host: str = SITE,
+    trials: int = 6,
+    effect_high: float | None = None,
+) -> Finding:
+    """What an experiment found out about the site."""
+    return Finding(
+        **_common(None, "probe", 0),
+        experiment="some_experiment",
+        layer=layer,
+        host=host,
+        answer=answer,
+        mechanism=mechanism,
+        trigger="name",
+        placement=None,
+        hop_address=None,
+        hop_ttl=None,
+        residual_s=None,
+        effect=None,
+        effect_low=None,
+        effect_high=effect_high,
+        trials=trials,
+        words="what was tried, and how it went",
+    )
+
+
 def redirect(url: str, location: str, *, hop: int = 0, status: int = 302, **about: Any) -> Exchange:
     return exchange(url, status, location=location, hop=hop, title=None, length=0, **about)
 
@@ -282,7 +320,7 @@ def unanswered(url: str, failure: str, **about: Any) -> Exchange:
     return exchange(url, None, failure, **about)
 
 
-Attempt = Lookup | Connect | Handshake | Exchange
+Attempt = Lookup | Connect | Handshake | Exchange | Finding
 
 
 def observed(*attempts: Attempt | list[Attempt], **about: Any) -> Observed:
@@ -296,6 +334,7 @@ def observed(*attempts: Attempt | list[Attempt], **about: Any) -> Observed:
         connects=[o for o in flat if isinstance(o, Connect)],
         handshakes=[o for o in flat if isinstance(o, Handshake)],
         exchanges=[o for o in flat if isinstance(o, Exchange)],
+        findings=[o for o in flat if isinstance(o, Finding)],
     )
 
 

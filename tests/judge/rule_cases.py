@@ -34,6 +34,7 @@ from tests.judge.build import (
     control,
     dead_control,
     exchange,
+    finding,
     handshake,
     lookup,
     observed,
@@ -104,6 +105,8 @@ def _step_case(rule: str) -> RuleCase:
 
 # -- the rules with conditions of their own ------------------------------------------------------
 
+RESET = [*stopped_at("tls", "connection_reset"), *control()]
+SLOW = finding("tls.throttle.sni", effect_high=0.1)
 SHIELD = ["server: nginx", "x-site-node: a7"]
 "Headers of which one is the site's own."
 
@@ -489,6 +492,37 @@ _CASES: tuple[RuleCase, ...] = (
         observed(
             plain_path(fingerprints=["hotel", "nat.any"], title="Denied", length=300), control()
         ),
+    ),
+    RuleCase(
+        "probe.experiment.tells_how",
+        observed(RESET, finding("tls.reset.sni"), input=HTTPS),
+        observed(secure_path(), control(), finding("tls.reset.sni"), input=HTTPS),
+    ),
+    RuleCase(
+        "probe.experiment.not_repeated",
+        observed(RESET, finding(answer="not_repeated"), input=HTTPS),
+        observed(RESET, finding(answer="not_repeated"), finding("tls.reset.sni"), input=HTTPS),
+    ),
+    RuleCase(
+        "quic.experiment.fails",
+        observed(secure_path(), control(), finding("quic.timeout.sni", layer="quic"), input=HTTPS),
+        observed(secure_path(), control(), finding("quic.timeout.sni", trials=2), input=HTTPS),
+    ),
+    RuleCase(
+        "tls.experiment.throttle",
+        observed(secure_path(), control(), SLOW, input=HTTPS),
+        observed(secure_path(), control(), finding("tls.throttle.sni", effect_high=0.6),
+                 input=HTTPS),
+    ),
+    RuleCase(
+        "http.experiment.throttle",
+        observed(plain_path(), control(), finding("http.throttle.host", effect_high=0.1)),
+        observed(plain_path(), control(), finding("http.throttle.host")),
+    ),
+    RuleCase(
+        "http.experiment.injection",
+        observed(plain_path(), control(), finding("http.injection", layer="http")),
+        observed(plain_path(), control(), finding(layer="http", answer="none")),
     ),
 )  # fmt: skip
 

@@ -57,7 +57,7 @@ def test_every_word_of_a_control_has_its_rule_and_only_endpoints_can_be_dead_for
 @every_rule
 def test_a_rule_id_is_its_layer_and_lower_case_words(rule: Rule):
     assert re.fullmatch(r"[a-z]+(\.[a-z0-9_]+)+", rule.id)
-    assert rule.layer in ("dns", "tcp", "tls", "http", "probe")
+    assert rule.layer in ("dns", "tcp", "tls", "quic", "http", "probe")
     assert rule.id.startswith((rule.layer + ".", "site."))
 
 

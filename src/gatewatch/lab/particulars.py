@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from gatewatch.lab.box import Act
 from gatewatch.lab.rules import Action, Censor
 from gatewatch.lab.scenario import Expectation, Scenario
 from gatewatch.lab.topology import Place, Topology
+from gatewatch.lab.triggers.names import Names
 from gatewatch.lab.truth import cause_of
 
 TRIGGERS = {
@@ -70,7 +72,11 @@ def particulars_of(
         for distance in _distances(topology, network, censor, acts)
     ]
     return Particulars(
-        triggers=_unique(trigger for censor in culprits for trigger in _triggers(censor)),
+        triggers=_unique(
+            trigger
+            for censor in culprits
+            for trigger in _triggers(scenario, censor, urlsplit(expectation.url).hostname or "")
+        ),
         placements=_unique(one for censor in culprits for one in _placements(censor)),
         hop_ttls=_unique(distance for distance, _ in hops),
         hop_addresses=_unique(address for _, addresses in hops for address in addresses),
@@ -86,13 +92,27 @@ def _unique(items: Iterator[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))
 
 
-def _triggers(censor: Censor) -> Iterator[str]:
-    cause = cause_of(censor.trigger)
-    if cause == "packet":
-        looks = censor.trigger
-        yield "protocol" if looks.look else "address" if looks.ip or looks.endpoint else "port"
-    elif cause in TRIGGERS:
+def _triggers(scenario: Scenario, censor: Censor, host: str) -> Iterator[str]:
+    """All that is fair to call it: of several conditions each, and for what an earlier trigger
+    left behind, the address at which it did."""
+    trigger = censor.trigger
+    named = (*trigger.sni, *trigger.host, *trigger.dns, *trigger.quic_sni)
+    if censor.residual is not None and named and host not in Names(named):
+        yield "address"
+        return
+    divert = censor.action.divert
+    box = scenario.hosts[divert.to].middlebox if divert is not None else None
+    if box is not None and box.names:
+        yield "name"
+    cause = cause_of(trigger)
+    if cause in TRIGGERS:
         yield TRIGGERS[cause]
+    if trigger.look:
+        yield "protocol"
+    if trigger.ip or trigger.endpoint:
+        yield "address"
+    if cause == "packet" and trigger.port and box is None:
+        yield "port"
 
 
 def _placements(censor: Censor) -> Iterator[str]:

@@ -23,6 +23,12 @@ _BESIDE = ("quic", "tls.throttle", "http.throttle", "http.injection")
 "Interference that leaves the page within reach, so that the path shows nothing of it."
 
 
+NOT_REPEATED = "not_repeated"
+"What experiments answer where the failure of the first pass did not come again."
+_SHOWN_IN_A_PAGE = ("dns", "http")
+"Layers whose interference may end in a page, so that no step of the path fails."
+
+
 def _proved(case: Case) -> Iterator[tuple[Finding, str]]:
     for finding in case.observed.findings:
         if finding.mechanism is not None and finding.trials >= FEWEST_TRIALS:
@@ -34,18 +40,36 @@ def _beside(mechanism: str) -> bool:
 
 
 def _tells_how(case: Case) -> Fired | None:
-    """The deepest finding about the step that failed, or about another page than the site's."""
-    step = case.obstacle
-    host = step.hop.host if step is not None else None
+    """The deepest finding about the host at which the path fails, or, where it leads to a page,
+    about names and pages there."""
+    step, last = case.obstacle, case.hops[-1] if case.hops else None
+    if last is None or (step is None and case.authenticated):
+        return None
+    host = step.hop.host if step is not None else last.host
     about = [
         (finding, mechanism)
         for finding, mechanism in _proved(case)
-        if not _beside(mechanism) and (host is None or finding.host == host)
-    ]
-    if not about or (step is None and case.authenticated):
+        if not _beside(mechanism) and finding.host == host
+        and (step is not None or finding.layer in _SHOWN_IN_A_PAGE)
+    ]  # fmt: skip
+    if not about:
         return None
     finding, mechanism = max(about, key=lambda one: one[1].count("."))
     return Fired(finding.words, mechanism)
+
+
+def _not_repeated(case: Case) -> Fired | None:
+    """The step that failed went well when it was repeated, and nothing else was found."""
+    step = case.obstacle
+    if step is None or any(finding.host == step.hop.host for finding, _ in _proved(case)):
+        return None
+    again = [
+        finding
+        for finding in case.observed.findings
+        if finding.answer == NOT_REPEATED and finding.host == step.hop.host
+        and finding.layer == step.layer
+    ]  # fmt: skip
+    return Fired(again[0].words) if again else None
 
 
 def _besides(kind: str):
@@ -66,18 +90,20 @@ def _slower(finding: Finding) -> bool:
 
 
 RULES = (
-    Rule("experiment.tells_how", "probe", "own", Outcome.BLOCKED, 4.0,
+    Rule("probe.experiment.tells_how", "probe", "own", Outcome.BLOCKED, 4.0,
          "changing one thing at a time shows what the network acts upon", _tells_how),
-    Rule("experiment.quic", "quic", "own", Outcome.BLOCKED, 12.0,
+    Rule("probe.experiment.not_repeated", "probe", "own", Outcome.OPEN, 5.0,
+         "the step that failed goes well when it is repeated", _not_repeated),
+    Rule("quic.experiment.fails", "quic", "own", Outcome.BLOCKED, 20.0,
          "QUIC to the same address fails for this name, and works for another or elsewhere",
          _besides("quic"), proof=True),
-    Rule("experiment.tls_throttle", "tls", "own", Outcome.BLOCKED, 12.0,
+    Rule("tls.experiment.throttle", "tls", "own", Outcome.BLOCKED, 20.0,
          "the server name is slower than a neutral one on the same path",
          _besides("tls.throttle"), proof=True),
-    Rule("experiment.http_throttle", "http", "own", Outcome.BLOCKED, 12.0,
+    Rule("http.experiment.throttle", "http", "own", Outcome.BLOCKED, 20.0,
          "the Host header is slower than a neutral one on the same path",
          _besides("http.throttle"), proof=True),
-    Rule("experiment.injection", "http", "own", Outcome.BLOCKED, 12.0,
+    Rule("http.experiment.injection", "http", "own", Outcome.BLOCKED, 20.0,
          "the page in clear holds what the site does not send",
          _besides("http.injection"), proof=True),
 )  # fmt: skip

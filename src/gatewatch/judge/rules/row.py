@@ -21,7 +21,7 @@ class Fired(NamedTuple):
 class Rule(NamedTuple):
     id: str
     layer: str
-    "`dns`, `tcp`, `tls`, `http`, or `probe` for the probe's own state."
+    "`dns`, `tcp`, `tls`, `quic`, `http`, or `probe` for its own state and its experiments."
     control: str
     "What a control says, as in `control.Seen`; or `own` where none is asked."
     evidence_for: Outcome
