@@ -13,6 +13,7 @@ GROUPS = {
     "control": ("serve", "status"),
     "lab": ("list", "show", "run", "check"),
     "refdata": ("list", "update"),
+    "trace": ("run", "read"),
 }
 LINES = [(command,) for command in COMMANDS]
 LINES += [(group, command) for group, commands in GROUPS.items() for command in commands]

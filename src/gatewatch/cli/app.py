@@ -20,6 +20,7 @@ from gatewatch.cli.root import app
 COMMANDS = (
     "init",
     "probe",
+    "trace",
     "import",
     "judge",
     "analyze",

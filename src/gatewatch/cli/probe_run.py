@@ -103,12 +103,20 @@ class ProbeRun:
         else:
             measurement = self._scrubber.clean(done.measurement)
             self._run.append(measurement)
-            if self._out is not None:
-                self._out.write(msgspec.json.encode(measurement) + b"\n")
-                self._out.flush()
+            self._write(msgspec.json.encode(measurement) + b"\n")
             seen = self._seen(job, measurement, seconds)
         self.found.append(seen)
         self._watcher.done(seen)
+
+    def _write(self, line: bytes) -> None:
+        """To whoever reads along; who has seen enough does not end the run."""
+        if self._out is None:
+            return
+        try:
+            self._out.write(line)
+            self._out.flush()
+        except BrokenPipeError:
+            self._out = None
 
     def _seen(self, job: Job, measurement: Json, seconds: float) -> Seen:
         service = (measurement.get("test_keys") or {}).get("x_service")

@@ -18,7 +18,7 @@ import msgspec
 from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.probe_plan import contacts_of, plan
 from gatewatch.cli.probe_run import ProbeRun, consented, exit_code, spool_at
-from gatewatch.cli.session import Format, Session
+from gatewatch.cli.session import Format, Session, heed_sockets
 from gatewatch.probe.backend import PartlyRefused, submit_now
 from gatewatch.probe.consent import consent_text
 from gatewatch.probe.machine import UNKNOWN_COUNTRY, seat_of_machine
@@ -68,6 +68,8 @@ def run_probe(session: Session, options: ProbeOptions) -> ExitCode:
     import random
 
     from gatewatch.cli.views.probe import show_found
+
+    heed_sockets()
 
     pause_s = None if options.every is None else seconds_of(options.every)
     rng = random.Random(options.seed) if options.shuffle else None
@@ -230,6 +232,7 @@ def submit_run(
     session: Session, name: str, *, collector: str, ca: Path | None, spool: Path | None, yes: bool
 ) -> ExitCode:
     """Hand in what of a run the collector does not have yet."""
+    heed_sockets()
     if urlsplit(collector).scheme not in ("http", "https"):
         raise UsageFault(f"--collector is {collector!r}; a URL is wanted")
     run = spool_at(spool).run(name)

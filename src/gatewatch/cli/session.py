@@ -6,6 +6,7 @@ Results go to standard output and nothing else does; talk and progress go to sta
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -212,6 +213,13 @@ class Session:
         from gatewatch.cli.human import console
 
         return console(file, self.color.value)
+
+
+def heed_sockets() -> None:
+    """For commands with sockets of their own: a peer that hangs up is an error on the socket, and
+    not the end of the program, as it is of a filter whose reader has gone."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 class Ended(Exception):

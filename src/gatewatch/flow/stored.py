@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from gatewatch.archive.reader import find_inputs
+from gatewatch.archive.spool import take_in
 from gatewatch.archive.store import Store
 from gatewatch.flow.batches import observe_missing, verdict_facts
 from gatewatch.flow.progress import Progress, ProgressTo, silent
@@ -60,6 +61,7 @@ def import_paths(
     """
     started = monotonic()
     with store.lock():
+        take_in(store)
         taken: list[Any] = []
         unreadable: list[str] = []
         if stdin is not None:
@@ -88,13 +90,14 @@ def import_paths(
 def analyze(
     store: Store, refdata: RefData, *, workers: int = 1, progress: ProgressTo = silent
 ) -> AnalyzeSummary:
-    """Redo what a change of rules or reference data calls for, and nothing else.
+    """Judge what was submitted since, and redo what new rules or reference data call for.
 
     New rules read observations; new fingerprints read the raw bytes again, for a body is kept
     nowhere else.
     """
     started = monotonic()
     with store.lock():
+        take_in(store)
         counts = observe_missing(store, refdata, workers, progress)
         analyzed = _analyze(store, refdata, progress)
     return AnalyzeSummary(

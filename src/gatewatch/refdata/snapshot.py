@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from gatewatch.model.errors import NoData, NotFound
 from gatewatch.model.target import Target, canonical_host, endpoint_of
 from gatewatch.refdata.bogons import Bogons, is_loopback, read_bogons
+from gatewatch.refdata.endpoints import Endpoints, read_endpoints
 from gatewatch.refdata.fingerprints import read_own, read_public
 from gatewatch.refdata.matcher import Matcher, Skipped, matcher_for
 from gatewatch.refdata.nouns import Dataset, Fingerprint, Service
@@ -25,7 +26,7 @@ from gatewatch.refdata.services import Services, read_services
 from gatewatch.refdata.store import Snapshot, embedded, installed
 from gatewatch.refdata.suffixes import FILE as SUFFIX_FILE
 from gatewatch.refdata.suffixes import Suffixes, bundled, read_suffixes
-from gatewatch.refdata.testlists import TestLists, read_lists
+from gatewatch.refdata.testlists import Listed, TestLists, read_lists
 
 DATASETS = (
     "networks",
@@ -37,7 +38,10 @@ DATASETS = (
     "suffixes",
     "bogons",
     "services",
+    "endpoints",
 )
+ASKED = ("endpoints",)
+"Whom the probe asks: they bear on no answer of ours, and a new table makes no verdict old."
 DATED = ("networks", "countries")
 "Sets of which earlier snapshots answer for earlier days."
 TARGETS_MAX = 1 << 17
@@ -68,6 +72,7 @@ class RefData:
         lines = [
             f"{name} {snapshot.dataset.sha256}\n"
             for name in DATASETS
+            if name not in ASKED
             for snapshot in self._history.get(name, [])[0 if name in DATED else -1 :]
         ]
         newest = max(dataset.date for dataset in self.datasets())
@@ -178,9 +183,19 @@ service='bbc')
     def services(self) -> list[Service]:
         return self._services.all()
 
+    def endpoints(self) -> Endpoints:
+        """Whom the tests of messengers, circumvention and middleboxes talk to."""
+        return self._endpoints
+
     def category_of(self, url_or_host: str) -> str | None:
         """Category code of the test lists; None when not listed, or no lists are installed."""
         return self._test_lists.category_of(url_or_host) if self._test_lists else None
+
+    def listed(self) -> list[Listed]:
+        """Every row of the test lists; none when no lists are installed."""
+        if "test_lists" not in self._history:
+            return []
+        return read_lists(_file_of(self._in_force("test_lists"), "lists.tsv"))
 
     # What is read when first asked for
 
@@ -264,6 +279,11 @@ service='bbc')
     def _services(self) -> Services:
         content = _file_of(self._in_force("services"), "services.toml")
         return read_services(content, "services.toml")[1]
+
+    @cached_property
+    def _endpoints(self) -> Endpoints:
+        content = _file_of(self._in_force("endpoints"), "endpoints.toml")
+        return read_endpoints(content, "endpoints.toml")[1]
 
     @cached_property
     def _test_lists(self) -> TestLists | None:

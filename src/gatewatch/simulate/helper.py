@@ -7,36 +7,24 @@ redirects, and speaks the older failure dialect.
 from __future__ import annotations
 
 import ipaddress
-import re
 from urllib.parse import urlsplit
 
 from gatewatch.probe.ooni import Json
+from gatewatch.server.dialect import (
+    BODY_LIMIT,
+    BOGON,
+    MAX_REDIRECTS,
+    REDIRECTS,
+    RESOLVED_BY_PROBE,
+    RESOLVED_HERE,
+    TITLE,
+    VALID,
+    dns_failure,
+    http_failure,
+    tcp_failure,
+)
 from gatewatch.simulate.network import Answer, Network, Page, Server, ascii_url, redirect_target
 from gatewatch.wire.address import endpoint, is_bogon
-
-REDIRECTS = {301, 302, 303, 307, 308}
-"The helper's HTTP client also follows 303, which the probe does not."
-
-MAX_REDIRECTS = 10
-
-TITLE = re.compile(r"(?i)<title>([^<]{1,512})</title>")
-
-# How the helper calls failures; what is in no table is `unknown_error`, or `connect_error` for TCP.
-DNS_DIALECT = {
-    "dns_nxdomain_error": "dns_name_error",
-    "dns_servfail_error": "dns_server_failure",
-    "dns_no_answer": None,
-}
-TCP_DIALECT = {
-    "generic_timeout_error": "generic_timeout_error",
-    "connection_refused": "connection_refused_error",
-}
-HTTP_DIALECT = {
-    **TCP_DIALECT,
-    "dns_nxdomain_error": "dns_lookup_error",
-    "dns_no_answer": "dns_lookup_error",
-    "dns_servfail_error": "dns_lookup_error",
-}
 
 
 def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
@@ -57,7 +45,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
             failure = reach(server, port)
             connects[endpoint(address, port)] = {
                 "status": failure is None,
-                "failure": failure and TCP_DIALECT.get(failure, "connect_error"),
+                "failure": tcp_failure(failure),
             }
             if port == 443 and failure is None and server is not None:
                 handshakes[endpoint(address, port)] = {
@@ -75,7 +63,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
         "tcp_connect": dict(sorted(connects.items())),
         "quic_handshake": {},
         "http_request": {
-            "body_length": -1 if failure else min(length, 1 << 24),
+            "body_length": -1 if failure else min(length, BODY_LIMIT),
             "discovered_h3_endpoint": ""
             if failure or "Alt-Svc" not in first_page.headers
             else f"{host}:443",
@@ -86,7 +74,7 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
         },
         "http3_request": None,
         "dns": {
-            "failure": resolved.failure and DNS_DIALECT.get(resolved.failure, "unknown_error"),
+            "failure": dns_failure(resolved.failure),
             "addrs": own,
         },
     }
@@ -96,10 +84,10 @@ def answer(net: Network, url: str, probe_addresses: list[str]) -> Json:
         control["ip_info"] = {
             a: {
                 "asn": (net.asn(a) or (0, ""))[0],
-                "flags": (a in probe_addresses)
-                + 2 * (a in own)
-                + 4 * is_bogon(a)
-                + 8 * handshakes.get(endpoint(a, 443), {}).get("status", False),
+                "flags": RESOLVED_BY_PROBE * (a in probe_addresses)
+                | RESOLVED_HERE * (a in own)
+                | BOGON * is_bogon(a)
+                | VALID * handshakes.get(endpoint(a, 443), {}).get("status", False),
             }
             for a in sorted(everything)
         }
@@ -127,20 +115,20 @@ def fetch(net: Network, url: str) -> tuple[Page, str | None]:
         found = literal(host) or net.resolve(host, net.control_names)
         addresses = [a for a in found.addresses if not is_bogon(a)]
         if found.failure or not found.addresses:
-            return Page(), HTTP_DIALECT.get(found.failure or "dns_no_answer", "unknown_error")
+            return Page(), http_failure(found.failure or "dns_no_answer")
         if not addresses:
             return Page(), "unknown_error"
         port = parts.port or (443 if parts.scheme == "https" else 80)
         failures = {a: reach(net.servers.get(a), port) for a in addresses}
         usable = [a for a in addresses if failures[a] is None]
         if not usable:
-            return Page(), HTTP_DIALECT.get(failures[addresses[0]] or "", "unknown_error")
+            return Page(), http_failure(failures[addresses[0]] or "unknown_error")
         server = net.servers[usable[0]]
         if parts.scheme == "https" and server.tls.failure:
             return Page(), "unknown_error"
         page = server.page or net.page(url, probe=False)
         if page.failure:
-            return Page(), HTTP_DIALECT.get(page.failure, "unknown_error")
+            return Page(), http_failure(page.failure)
         if page.status not in REDIRECTS or "Location" not in page.headers:
             return page, None
         target = redirect_target(url, page.headers["Location"])

@@ -56,7 +56,8 @@ RunLinks = Annotated[
     Path | None, typer.Option("--run-links", help="Folder of OONI Run descriptors, ID.json.")
 ]
 TorTargets = Annotated[
-    Path | None, typer.Option("--tor-targets", help="JSON file of targets for the tor test.")
+    Path | None,
+    typer.Option("--tor-targets", help="JSON file of targets for the tor test, in place of ours."),
 ]
 CollectorName = Annotated[
     str | None, typer.Option("--collector", help="Our name in report ids: letters and digits.")
@@ -111,7 +112,7 @@ def serve(
     max_body: MaxBody = 32,
     max_requests: MaxRequests = 512,
     max_connections: MaxConnections = 1024,
-    max_rate: MaxRate = 20.0,
+    max_rate: MaxRate = 100.0,
     keep_free: KeepFree = 1024,
     seal_after: SealAfter = 300.0,
     header_time: HeaderTime = 10.0,
@@ -148,7 +149,7 @@ def serve(
             public_url=public_url,
             collector=collector,
             run_links=run_links,
-            tor_targets=read_tor_targets(tor_targets) if tor_targets else {},
+            tor_targets=read_tor_targets(tor_targets) if tor_targets else None,
             door=DoorLimits(
                 body_bytes=max_body * MIB,
                 body_s=body_time,

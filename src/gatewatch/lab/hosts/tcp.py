@@ -18,6 +18,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 CHUNK = 65_536
 PEER_IS_GONE = (OSError, EOFError)
 "However rudely peers go, it is part of the world."
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 HANDSHAKE_FAILURE = bytes([21, 3, 3, 0, 2, 2, 40])
 "A TLS 1.2 record: fatal alert handshake_failure (RFC 5246, section 7.2)."
 
@@ -111,9 +112,11 @@ async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def messenger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers each message with as much opaque data, as an encrypted messenger would."""
+    """Answers each message with as much opaque data, as an encrypted messenger would; and HTTP, by
+    which some carry their messages, with a refusal."""
     while data := await reader.read(CHUNK):
-        writer.write(random.Random(data).randbytes(max(64, len(data))))
+        web = data.startswith((b"GET ", b"POST "))
+        writer.write(NOT_FOUND if web else random.Random(data).randbytes(max(64, len(data))))
         await writer.drain()
 
 

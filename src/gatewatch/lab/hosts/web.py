@@ -14,6 +14,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.udp_server import UDPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
@@ -44,7 +45,13 @@ class WebServer:
     async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """HTTP/1.1, or what TLS has agreed upon."""
         loop = asyncio.get_running_loop()
-        await TCPServer(self._app, loop, self._config, self._context, {}, reader, writer)
+        server = TCPServer(self._app, loop, self._config, self._context, {}, reader, writer)
+        running = loop.create_task(server.run())
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await _called_off(server, running)
+            raise
 
     async def quic(self, address: str, listening: Listening) -> None:
         """HTTP/3 on an address."""
@@ -52,6 +59,15 @@ class WebServer:
         server = UDPServer(self._app, loop, self._config, self._context, {})
         await listening.datagrams(address, HTTPS_PORT, lambda: server)
         listening.start(server.run())
+
+
+async def _called_off(server: TCPServer, running: asyncio.Task[None]) -> None:
+    """End a connection with a request under way, which hypercorn over HTTP/2 would first wait to
+    answer, for ever."""
+    if hasattr(server, "protocol"):
+        await server.protocol.handle(Closed())
+    running.cancel()
+    await asyncio.wait([running])
 
 
 def requests_only(app: App) -> ASGIFramework:

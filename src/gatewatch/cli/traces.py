@@ -1,0 +1,177 @@
+"""What the trace commands do: captures read, or made and read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from random import SystemRandom
+from typing import cast
+from urllib.parse import urlsplit
+
+from gatewatch.cli.exits import UsageFault
+from gatewatch.cli.session import Session
+from gatewatch.model.errors import GatewatchError
+from gatewatch.model.target import canonical_host
+from gatewatch.probe.machine import own_addresses
+from gatewatch.probe.net import NO_RIGHT, Failed, Plain, Vantage, getaddrinfo
+from gatewatch.probe.trace.case import Reading
+from gatewatch.probe.trace.hiding import own_of, without
+from gatewatch.probe.trace.limited import Protocol, Target, Trace, trace
+from gatewatch.probe.trace.reading import read
+from gatewatch.probe.trace.replies import Reply
+from gatewatch.refdata.snapshot import RefData
+from gatewatch.wire import pcapng
+from gatewatch.wire.pcap import Frame, Reader
+
+PORTS = {"tls": 443, "http": 80, "quic": 443, "dns": 53}
+LOOKUP_S = 10.0
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+
+
+class CannotTrace(GatewatchError):
+    """A trace that could not be made."""
+
+
+def read_captures(
+    session: Session, capture: Path, control: Path | None, name: str | None
+) -> Reading:
+    """The reading of a capture and its control.
+
+    Raises:
+        NotACapture: a file is none.
+    """
+    page = block_page(session.refdata)
+    with capture.open("rb") as file:
+        test = Reader(file)
+        if control is None:
+            reading = read(test, name=name, block_page=page)
+        else:
+            with control.open("rb") as other:
+                reading = read(test, Reader(other), name=name, block_page=page)
+    for reason, count in test.set_aside.items():
+        session.say(f"{capture}: set aside {count}: {reason}")
+    return reading
+
+
+def block_page(refdata: RefData) -> Callable[[Reply], str | None]:
+    """Says which known block page an HTTP answer is."""
+
+    def known(reply: Reply) -> str | None:
+        head, _, body = reply.data.partition(b"\r\n\r\n")
+        words = body.decode("utf-8", "replace")
+        lines = head.decode("latin-1").split("\r\n")[1:]
+        headers = [(n.strip(), v.strip()) for n, _, v in (line.partition(":") for line in lines)]
+        title = _TITLE.search(words)
+        found = refdata.match_page(words, headers, title[1].strip() if title else None)
+        kinds = [refdata.fingerprint(one) for one in found]
+        if any(one.scope == "fp" for one in kinds):
+            return None
+        return next((one.id for one in kinds), None)
+
+    return known
+
+
+def run_trace(
+    session: Session,
+    target: str,
+    *,
+    name: str | None,
+    control: str,
+    protocol: str | None,
+    port: int | None,
+    folder: Path,
+    keep_addresses: bool,
+) -> Reading:
+    """Measure, keep both captures in the folder, and read them.
+
+    Raises:
+        CannotTrace: no address, or no right to capture.
+        UsageFault: the target is none, or a capture of it is there already.
+    """
+    where, given, path = _parts(target)
+    scheme = urlsplit(target).scheme if "://" in target else ""
+    chosen = protocol or {"http": "http"}.get(scheme, "tls")
+    tested = name or given
+    if tested is None:
+        raise UsageFault("an address needs a --name to send to it")
+    if tested == control:
+        raise UsageFault(f"{control} is the control; give another --control or --name")
+    stem = f"{re.sub('[^0-9A-Za-z.-]', '_', where)}_{re.sub('[^0-9A-Za-z.-]', '_', tested)}"
+    files = folder / f"{stem}_test.pcapng", folder / f"{stem}_control.pcapng"
+    taken = next((file for file in files if file.exists()), None)
+    if taken is not None:
+        raise UsageFault(f"{taken} is there already; give another --folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    async def measure() -> Trace:
+        address = await _address(where)
+        to = Target(address, port or PORTS[chosen], cast(Protocol, chosen), path)
+        session.say(f"contacting {address} port {to.port}, from your own address, with the names "
+                    f"{control} and {tested}")  # fmt: skip
+        zero = asyncio.get_running_loop().time()
+        vantage = Vantage(reach=Plain(), addresses=(), zero=zero)
+        return await trace(vantage, to, tested, control, random=SystemRandom(), tell=session.detail)
+
+    try:
+        found = asyncio.run(measure())
+    except Failed as failed:
+        why = NO_RIGHT if failed.failure == "permission_denied" else failed.failure
+        raise CannotTrace(f"{target}: {why}") from None
+    own = () if keep_addresses else _own(found)
+    test, other = list(without(found.test, own)), list(without(found.control, own))
+    for file, frames in zip(files, (test, other), strict=True):
+        file.write_bytes(capture_of(frames))
+        session.say(f"kept {file}")
+    if found.lost:
+        session.say(f"{found.lost} packets were lost before they could be kept")
+    page = block_page(session.refdata)
+    return read(test, other, name=tested, block_page=page)
+
+
+def capture_of(frames: Iterable[Frame]) -> bytes:
+    """Frames as a file, in the order of their numbers."""
+    head = pcapng.section() + pcapng.interface("any")
+    return head + b"".join(pcapng.packet(0, f.time_ns, f.packet.data) for f in frames)
+
+
+def _parts(target: str) -> tuple[str, str | None, str]:
+    """Host or address, the name in it, and the path.
+
+    >>> _parts("https://www.example.org/a?b"), _parts("192.0.2.1")
+    (('www.example.org', 'www.example.org', '/a?b'), ('192.0.2.1', None, '/'))
+    """
+    parts = urlsplit(target if "://" in target else f"//{target}")
+    try:
+        host = canonical_host(parts.hostname or "")
+    except ValueError:
+        host = None
+    if host is None:
+        raise UsageFault(f"{target!r} is no URL, host or address")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return host, None if _is_address(host) else host, path
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _address(host: str) -> str:
+    if _is_address(host):
+        return host
+    names = await getaddrinfo(host, timeout_s=LOOKUP_S)
+    if not names.addresses:
+        raise CannotTrace(f"{host}: {names.failure}")
+    return names.addresses[0]
+
+
+def _own(found: Trace) -> set[str]:
+    """Every address of the machine, and those from which it was sent."""
+    sent = own_of((*found.test, *found.control), found.target.address)
+    return sent - {found.target.address} | {*own_addresses()}
