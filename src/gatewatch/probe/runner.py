@@ -43,8 +43,9 @@ class Limits:
     "Measurements begun in a second, at most."
     budget_s: float | None = None
     "After so long nothing more is begun."
-    job_s: float = 900.0
-    "What one measurement may take before it is given up."
+    job_s: float = 1200.0
+    """What one measurement may take before it is given up. Our choice: what its experiments may
+    take (`Patience.experiment_s`), and as much as the rest ever does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gatewatch.probe.dns import System
 from gatewatch.probe.journal import AsnOf, number_nowhere
 from gatewatch.probe.net import Reach
+from gatewatch.probe.scrub import Scrubber, scrubber_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +24,8 @@ class Patience:
     control_s: float = 30.0
     late_s: float = 0.5
     "How long to listen for more answers after the first."
-    experiment_s: float = 300.0
-    "All mechanism experiments on one input together; the deep ones wait for residual blocking."
+    experiment_s: float = 900.0
+    "All experiments on one input together; the deep ones wait for residual blocking to end."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,9 @@ class Seat:
     "Its own, at most one of each IP version; empty leaves the choice to the system."
     resolver: str | None
     "Address of the system's resolver."
+    system: System | None = None
+    """How names are looked up as ordinary programs do, where the machine is a real one; None asks
+    `resolver` for both address types."""
     udp_resolvers: tuple[str, ...] = ()
     "Public resolvers asked in clear; the first is."
     doh_resolvers: tuple[tuple[str, str], ...] = ()
@@ -92,3 +97,8 @@ class Seat:
     "What must never be recorded: every address under which the user could be found."
     asn_of: AsnOf = number_nowhere
     "Network of an address, where the vantage point knows; the reader looks up the rest."
+
+    @property
+    def scrubber(self) -> Scrubber:
+        """Takes the user's addresses out of whatever is to be recorded."""
+        return scrubber_of((*self.secrets, *self.addresses))
