@@ -64,3 +64,10 @@ def test_findings_count_once_however_many_there_are():
     one = verdict(observed(RESET, finding("tls.reset.sni"), input=HTTPS))
     many = verdict(observed(RESET, *[finding("tls.reset.sni")] * 50, input=HTTPS))
     assert one.p_blocked == many.p_blocked
+
+
+def test_an_inner_address_that_proves_the_name_is_the_sites_own_answer():
+    inner = "10.20.0.80"
+    path = [lookup(inner), connect(inner, port=443), handshake(inner)]
+    found = verdict(observed(path, control(), input=HTTPS))
+    assert found.outcome is not Outcome.BLOCKED

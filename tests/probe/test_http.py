@@ -110,3 +110,46 @@ def test_a_posted_body_goes_with_its_length():
         await writer.drain()
 
     assert fetched(echo, Request(url=URL, method="POST", body=b"question")).body == b"question"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(Request(url=URL, headers=(("X-Name", "žluť"),)), id="a letter"),
+        pytest.param(Request(url=URL, headers=(("X-Name", "a\r\nb: c"),)), id="a line break"),
+        pytest.param(Request(url="http://www.example.org/a b"), id="a blank in the path"),
+    ],
+)
+def test_a_request_that_cannot_be_written_is_our_own_fault(request_):
+    assert fetched(stays_silent, request_).failure == "invalid_argument"
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, id="hints without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X-Long: y\r\n" * 100, id="headers without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 1000, id="a header without end"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+            b"y" * 1000,
+            id="a chunk's extension without end",
+        ),
+    ],
+)
+def test_a_server_that_floods_is_given_up_before_the_deadline(begin, piece):
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(begin)
+        while True:
+            writer.write(piece)
+            await writer.drain()
+
+    found = fetched(flood, timeout_s=20.0)
+    assert (found.failure, found.body) == ("unknown_failure: malformed HTTP response", b"")
+    assert found.t - found.t0 < 15.0
+
+
+def test_headers_longer_than_most_are_read():
+    found = fetched(sends(http(200, b"x", Content_Security_Policy="y" * 60_000)))
+    assert (found.failure, found.body) == (None, b"x")

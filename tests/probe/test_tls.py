@@ -11,8 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gatewatch.lab.certificates import Kind, Office
+from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.probe.net import Failed
 from gatewatch.probe.steps import Connect, Handshake, connect, handshake
+from gatewatch.probe.tls import ALERTS
 from tests.probe.town import (
     PROBE,
     Stream,
@@ -67,18 +69,31 @@ ALERT = b"\x15\x03\x01\x00\x02\x02"
 
 
 def shaken(
-    serve: Stream, office: Office, kind: Kind | None = None, *, clock: datetime | None = None
+    serve: Stream,
+    office: Office,
+    kind: Kind | None = None,
+    *,
+    heard: list[str | None] | None = None,
+    name: str = NAME,
+    **options,
 ) -> Handshake:
-    """A handshake with a server that shows such a certificate, or, without, does as it likes."""
+    """A handshake with a server that shows such a certificate, or, without, does as it likes.
+
+    Args:
+        heard: gets the server names that arrive.
+    """
 
     async def shake() -> Handshake:
         async with Town() as town:
-            context = office.context(kind, [NAME], alpn=["http/1.1"]) if kind else None
+            context = office.context(kind, [NAME], alpn=["h2", "http/1.1"]) if kind else None
+            if context is not None:
+                arrived = [] if heard is None else heard
+                context.sni_callback = lambda _, sni, __: arrived.append(sni)
             await town.tcp(SITE, 443, serve, context)
             reached = await connect(town.vantage(), SITE, 443)
             assert reached.stream is not None
             found = await handshake(
-                reached.stream, NAME, ca=office.ca_file, clock=clock, timeout_s=0.5
+                reached.stream, name, ca=office.ca_file, **{"timeout_s": 0.5, **options}
             )
             reached.stream.close()
             return found
@@ -128,6 +143,97 @@ def test_a_refused_certificate_is_kept_as_evidence(kind, failure, office):
 def test_a_handshake_ends_as_the_other_side_ends_it(serve, failure, office):
     found = shaken(serve, office)
     assert (found.failure, found.chain) == (failure, ())
+
+
+@pytest.mark.parametrize("number", sorted({*ALERTS.values(), 73, 200} - {0}))
+def test_an_alert_in_place_of_a_handshake_is_kept_with_its_number(number, office):
+    found = shaken(sends(ALERT + bytes((number,))), office)
+    named = number == 112
+    assert found.failure == ("ssl_invalid_hostname" if named else "ssl_failed_handshake")
+    assert (found.alert, found.verify_failure) == (number, None)
+
+
+def test_an_alert_one_byte_at_a_time_is_the_same_alert(office):
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        for byte in ALERT + b"\x46":
+            writer.write(bytes((byte,)))
+            await writer.drain()
+
+    found = shaken(drip, office)
+    assert (found.failure, found.alert) == ("ssl_failed_handshake", 70)
+
+
+OTHER = "innocent.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "sni", "heard"),
+    [
+        pytest.param(NAME, None, NAME, id="the server's own"),
+        pytest.param(NAME, OTHER, OTHER, id="another"),
+        pytest.param(NAME, "", None, id="none"),
+        pytest.param(SITE, None, None, id="an address is never sent"),
+        pytest.param(SITE, OTHER, OTHER, id="a name to an address"),
+    ],
+)
+def test_the_name_that_is_sent_is_the_one_that_was_chosen(name, sni, heard, office):
+    arrived: list[str | None] = []
+    found = shaken(stays_silent, office, "valid", heard=arrived, name=name, sni=sni, verify=False)
+    assert arrived == [heard]
+    assert (found.failure, found.sni) == (None, heard or "")
+
+
+@pytest.mark.parametrize("sni", [None, OTHER, ""])
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [
+        ("valid", None),
+        ("expired", "ssl_invalid_certificate"),
+        ("wrong_name", "ssl_invalid_hostname"),
+        ("unknown_issuer", "ssl_unknown_authority"),
+        ("self_signed", "ssl_unknown_authority"),
+    ],
+)
+def test_whatever_name_is_sent_the_certificate_is_held_against_the_servers(
+    sni, kind, failure, office
+):
+    strict = shaken(stays_silent, office, kind, sni=sni)
+    lax = shaken(stays_silent, office, kind, sni=sni, verify=False)
+    assert (strict.failure, strict.verify_failure) == (failure, failure)
+    assert (lax.failure, lax.verify_failure) == (None, failure)
+    assert (lax.channel is not None, strict.channel is not None) == (True, failure is None)
+    assert lax.chain == strict.chain != ()
+
+
+def test_a_handshake_that_does_not_verify_carries_data(office):
+    async def talk() -> bytes:
+        async with Town() as town:
+            await town.tcp(SITE, 443, sends(b"pong"), office.context("self_signed", [NAME]))
+            reached = await connect(town.vantage(), SITE, 443)
+            assert reached.stream is not None
+            found = await handshake(reached.stream, NAME, ca=office.ca_file, verify=False)
+            assert found.channel is not None
+            await found.channel.write(b"ping", 1.0)
+            data = await found.channel.read(1.0)
+            found.channel.close()
+            return data
+
+    assert asyncio.run(talk()) == b"pong"
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [((), ""), (("http/1.1",), "http/1.1"), (("h2", "http/1.1"), "h2"), (("spdy",), "")],
+)
+def test_the_protocol_is_one_that_both_know(offered, agreed, office):
+    assert shaken(stays_silent, office, "valid", alpn=offered).alpn == agreed
+
+
+@pytest.mark.parametrize("name", ["a" * 70 + ".example", ".example", "a..example"])
+def test_a_name_that_cannot_be_sent_is_our_own_fault(name, office):
+    found = shaken(stays_silent, office, "valid", name=name)
+    assert kind_of(found.failure) is FailureKind.LOCAL
 
 
 def test_a_clock_that_is_years_off_finds_fault_with_a_sound_certificate(office):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, integers, lists
 
-from gatewatch.wire.tls import ClientHello, NotTls, alert, client_hello, hello_message
+from gatewatch.lab.certificates import Office
+from gatewatch.wire.tls import (
+    ClientHello,
+    NotTls,
+    alert,
+    client_hello,
+    hello_message,
+    server_answer,
+)
 
 
 def openssl_hello(name: str | None, *alpn: str) -> bytes:
@@ -172,3 +181,92 @@ def test_openssl_takes_the_alert_for_what_it_is():
     with pytest.raises(ssl.SSLError) as caught:
         client.do_handshake()
     assert caught.value.reason == "TLSV1_UNRECOGNIZED_NAME"
+
+
+# -- what answers ----------------------------------------------------------------------------
+
+
+def greeted(context: ssl.SSLContext, hello: bytes) -> bytes:
+    """What OpenSSL says to a hello."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    incoming.write(hello)
+    with suppress(ssl.SSLError):
+        context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+    return outgoing.read()
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Of TLS 1.3 and 1.2, of one that wants another key share, and of one that refuses."""
+    office = Office(tmp_path_factory.mktemp("office"))
+    context = office.context("valid", ["a.example"])
+    modern = openssl_hello("a.example")
+    found = {"1.3": greeted(context, modern)}
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    found["1.2"] = greeted(context, modern)
+    retrying = office.context("valid", ["a.example"])
+    retrying.set_ecdh_curve("secp384r1")
+    found["retry"] = greeted(retrying, modern)
+    refusing = office.context("valid", ["a.example"])
+    refusing.minimum_version = ssl.TLSVersion.TLSv1_3
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    found["refusal"] = greeted(refusing, hello_of(client))
+    return found
+
+
+def hello_of(context: ssl.SSLContext) -> bytes:
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "version", "retry", "alert"),
+    [
+        ("1.3", "server_hello", 0x0304, False, None),
+        ("1.2", "server_hello", 0x0303, False, None),
+        ("retry", "server_hello", 0x0304, True, None),
+        ("refusal", "alert", None, False, 70),
+    ],
+)
+def test_the_answer_of_a_real_server_is_known_as_soon_as_it_is_whole(
+    of, kind, version, retry, alert, answers
+):
+    stream = answers[of]
+    read = [server_answer(stream[:n]) for n in range(len(stream) + 1)]
+    known = next(n for n, found in enumerate(read) if found is not None)
+    assert all(found == read[-1] for found in read[known:]), "and does not change its mind"
+    assert known <= 7 if kind == "alert" else known > 40
+    last = read[-1]
+    assert last is not None
+    assert (last.kind, last.version, last.retry) == (kind, version, retry)
+    assert last.alert == alert
+
+
+@pytest.mark.parametrize(
+    ("stream", "ended", "kind"),
+    [
+        pytest.param(b"", True, None, id="nothing"),
+        pytest.param(b"H", False, "other", id="a letter"),
+        pytest.param(b"\x16\x02", False, "other", id="no version of TLS"),
+        pytest.param(b"\x16\x03", False, None, id="a beginning"),
+        pytest.param(b"\x16\x03", True, "other", id="a beginning and an end"),
+        pytest.param(b"\x15\x03\x03\x00\x05", False, "other", id="an alert of five bytes"),
+        pytest.param(b"\x16\x03\x03\x00\x01\x02", False, None, id="the first byte of a hello"),
+        pytest.param(b"\x16\x03\x03\x00\x01\x0b", False, "other", id="a certificate first"),
+        pytest.param(b"\x16\x03\x03\x00\x00", False, "other", id="an empty record"),
+    ],
+)
+def test_what_is_no_answer_is_known_for_it(stream, ended, kind):
+    found = server_answer(stream, ended=ended)
+    assert (None if found is None else found.kind) == kind
+
+
+@given(binary(max_size=200))
+def test_no_bytes_make_reading_an_answer_fail(junk):
+    for begin in (b"", b"\x16\x03\x03\x00\x60\x02\x00\x00\x50", b"\x15\x03\x03"):
+        found = server_answer(begin + junk, ended=True)
+        assert found is not None or not (begin + junk)

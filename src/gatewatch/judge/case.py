@@ -224,7 +224,8 @@ class Case:
             failed = _lookup_failure(hop.system)
             if failed:
                 return _obstacle(hop, "dns", failed)
-            if self.only_bogons(hop):
+            proved = any(authentic(o) for o in (*hop.handshakes, *hop.twins))
+            if self.only_bogons(hop) and not proved:
                 shown = ", ".join(self.bogons(hop)[:3])
                 return Obstacle(hop, "dns", FailureKind.DNS_OTHER, "dns_bogon_error", shown)
         if answered:

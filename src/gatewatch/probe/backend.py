@@ -119,7 +119,9 @@ class Backend:
         host, secure = parts.hostname or "", parts.scheme == "https"
         addresses = (host,)
         if not is_address(host):
-            found = await lookup_system(self.vantage, self.seat.resolver, host, late_s=0.0)
+            found = await lookup_system(
+                self.vantage, self.seat.resolver, host, late_s=0.0, system=self.seat.system
+            )
             addresses = found.addresses
             if not addresses:
                 return 0, b"", found.failure or "dns_no_answer"

@@ -1,144 +1,400 @@
-"""What the probe's own analysis would have claimed: `blocking`, `accessible` and their companions.
+"""What web_connectivity 0.5 concludes from its own records: `blocking`, `accessible`, the flags.
 
-A short form of the published rules, so that the records are complete and plausible. No reader
-should take these fields for the truth; the truth stands beside each situation.
+Its published rules, so that our records can stand beside OONI's. Faults are kept: no reader
+should take these fields for the truth, and the judge does not read them.
+
+The classic keys speak of the path of an ordinary program: the system's resolver and the
+addresses it gave. The flags speak of everything that was tried. Both leave out what OONI's probe
+would not have tried: HTTP/3, and what follows a 303, tagged `AFTER_303`.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from gatewatch.probe.likeness import differs, is_final, likeness, no_likeness
 from gatewatch.probe.ooni import Json
-from gatewatch.wire.address import is_loopback
+from gatewatch.wire.address import endpoint, is_bogon, is_loopback
 
-COMMON_HEADERS = frozenset(
-    "date content-type server cache-control vary set-cookie location expires x-powered-by "
-    "content-encoding last-modified accept-ranges pragma x-frame-options etag "
-    "x-content-type-options age via p3p x-xss-protection content-language cf-ray "
-    "strict-transport-security link x-varnish".split()
-)
-"""Headers that say nothing about which site answers, as the probe counts them."""
+AFTER_303 = "x_after_303"
+"""Tag of what was tried after a `303 See Other`, which OONI's probe does not follow."""
 
-_TITLE = re.compile(r"(?i)<title>([^<]{1,512})</title>")
+BOGON, UNEXPECTED_FAILURE, UNEXPECTED_ADDRESSES = 1, 2, 4
+"Bits of `x_dns_flags`."
+DNS, TCP, TLS, HTTP, DIFF, SUCCESS = 1, 2, 4, 8, 16, 32
+"Bits of `x_blocking_flags`; the first four also name how deep an attempt got."
+EXPECTED_DNS, EXPECTED_TCP, EXPECTED_TLS, UNCONTROLLED_SUCCESS, GHOST = 1, 2, 4, 8, 16
+"Bits of `x_null_null_flags`."
 
-
-def comparison(request: Json | None, control: Json) -> Json:
-    """Body, status, headers and title of the final answer against the control's."""
-    out: Json = {
-        "body_proportion": 0,
-        "body_length_match": None,
-        "headers_match": None,
-        "status_code_match": None,
-        "title_match": None,
-    }
-    expected = control.get("http_request") or {}
-    code = expected.get("status_code", -1)
-    if request is None or request["failure"] or code <= 0:
-        return out
-    response = request["response"]
-    body = response["body"] if isinstance(response["body"], str) else ""
-    length, wanted = len(body.encode()), expected["body_length"]
-    if length > 0 and wanted > 0 and not response["body_is_truncated"]:
-        out["body_proportion"] = min(length, wanted) / max(length, wanted)
-        out["body_length_match"] = out["body_proportion"] > 0.7
-    got = response["code"]
-    out["status_code_match"] = True if got == code else (False if 200 <= code < 300 else None)
-    names = [{h.lower() for h in side} for side in (response["headers"], expected["headers"])]
-    out["headers_match"] = bool((names[0] & names[1]) - COMMON_HEADERS)
-    title = _TITLE.search(body)
-    words = [
-        {w.lower() for w in text.split(" ") if len(w.encode()) >= 5}
-        for text in (title.group(1) if title else "", expected["title"])
-    ]
-    out["title_match"] = words[0] == words[1]
-    return out
+_SYSTEM = ("getaddrinfo", "system", "golang_net_resolver", "go")
+_UNREACHABLE = ("network_unreachable", "host_unreachable")
+_NO_ANSWER = "dns_no_answer"
 
 
-def claims(keys: Json) -> Json:
-    """The conclusions for a set of test keys whose observations are complete."""
-    control = keys["control"] or {}
-    system = [q for q in keys["queries"] or [] if q["engine"] in ("getaddrinfo", "system")]
-    first = [q for q in system if "depth=0" in (q["tags"] or ["depth=0"])]
-    dns_failure = next((q["failure"] for q in first if q["failure"]), None)
-    consistency = _dns_consistency(first, dns_failure, control)
-    requests = keys["requests"] or []
-    last = requests[0] if requests else None
-    final = last if last and (last["response"]["code"] // 100) in (2, 4, 5) else None
-    compared = comparison(final, control)
-    out: Json = {
-        "dns_experiment_failure": dns_failure,
-        "dns_consistency": consistency,
-        "http_experiment_failure": None,
-        **compared,
-    }
-    expected = control.get("http_request") or {}
-    failure = _last_failure(keys, last, dns_failure)
-    if final and not final["failure"]:
-        if final["request"]["url"].startswith("https:"):
-            blocking, accessible = False, True
-        elif not expected or expected["failure"]:
-            blocking, accessible = None, None
-        else:
-            same = compared["status_code_match"] and (
-                compared["body_length_match"]
-                or compared["headers_match"]
-                or compared["title_match"]
-            )
-            blocking, accessible = (False, True) if same else ("http-diff", False)
-    elif failure is None:
-        blocking, accessible = (False, False) if expected else (None, None)
-    else:
-        out["http_experiment_failure"] = failure
-        if not expected:
-            blocking, accessible = None, None
-        elif expected["failure"]:
-            blocking, accessible = False, False
-        else:
-            blocking = "dns" if failure == dns_failure else _layer(keys)
-            accessible = False
-    if consistency == "inconsistent" and accessible is not True:
-        blocking, accessible = "dns", False
-    return {**out, "blocking": blocking, "accessible": accessible}
+class Conclusion(NamedTuple):
+    blocking: str | bool | None
+    accessible: bool | None
+    failure: str | None = None
+    "`http_experiment_failure`."
 
 
-def _dns_consistency(queries: list[Json], failure: str | None, control: Json) -> str | None:
-    dns = control.get("dns")
-    if not queries or dns is None:
+@dataclass(slots=True)
+class _Asked:
+    """One question to one resolver."""
+
+    depth: int
+    system: bool
+    engine: str
+    query_type: str
+    failure: str | None
+    answers: dict[str, int | None]
+    "Address → its network, where the record says it."
+
+    @property
+    def idle(self) -> bool:
+        """A failure that says nothing: OONI expects no IPv6 of a name, and little of DoH."""
+        if self.failure is None:
+            return False
+        return self.engine.startswith("doh") or (
+            self.query_type == "AAAA" and self.failure == _NO_ANSWER
+        )
+
+
+@dataclass(slots=True)
+class _Tried:
+    """One endpoint: how deep the attempt got, and how it ended there."""
+
+    address: str | None
+    port: int | None
+    depth: int
+    fetches: bool
+    transaction: int
+    stage: int = 0
+    failure: str | None = None
+    server_name: str | None = None
+    shaken: bool = False
+    request: Json | None = None
+
+    @property
+    def place(self) -> str:
+        return endpoint(self.address, self.port) if self.address and self.port else ""
+
+    @property
+    def final(self) -> bool:
+        return self.request is not None and is_final(self.request)
+
+    @property
+    def secure(self) -> bool:
+        url = self.request["request"].get("url") if self.request else None
+        return self.shaken or str(url).startswith("https:")
+
+    @property
+    def idle(self) -> bool:
+        """An unreachable IPv6 address means that the probe has no IPv6."""
+        return self.stage == TCP and self.failure in _UNREACHABLE and ":" in (self.address or "")
+
+
+def _as_ooni(tags: list[str]) -> bool:
+    return AFTER_303 not in tags
+
+
+def claims(keys: Json, *, also: Callable[[list[str]], bool] = _as_ooni) -> Json:
+    """The conclusions for a set of test keys whose observations are complete.
+
+    Args:
+        also: which entries count, by their tags.
+    """
+    case = _Case(keys, also)
+    return {**case.flags(), **case.classic()}
+
+
+@dataclass(slots=True)
+class _Case:
+    keys: Json
+    also: Callable[[list[str]], bool]
+    control: Json | None = field(init=False)
+    asked: list[_Asked] = field(init=False)
+    tried: list[_Tried] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.control = self.keys.get("control")
+        self.asked = [_asked(entry) for entry in self._entries("queries")]
+        self.tried = self._tried()
+
+    # -- what was tried ------------------------------------------------------------------------
+
+    def _entries(self, name: str) -> Iterator[Json]:
+        for entry in self.keys.get(name) or ():
+            if self.also(entry.get("tags") or []) and entry.get("network") not in ("udp", "quic"):
+                yield entry
+
+    def _tried(self) -> list[_Tried]:
+        found: dict[object, _Tried] = {}
+
+        def one(entry: Json, address: str | None, port: int | None) -> _Tried:
+            number = entry.get("transaction_id") or 0
+            tags = entry.get("tags") or []
+            fresh = _Tried(address, port, _depth(tags), "fetch_body=false" not in tags, number)
+            return found.setdefault(number or id(entry), fresh)
+
+        for entry in self._entries("tcp_connect"):
+            flow = one(entry, entry["ip"], entry["port"])
+            flow.stage, flow.failure = TCP, entry["status"].get("failure") or None
+        for entry in self._entries("tls_handshakes"):
+            flow = one(entry, *_split(entry.get("address")))
+            flow.stage, flow.failure = TLS, entry["failure"]
+            flow.server_name, flow.shaken = entry.get("server_name"), entry["failure"] is None
+        unlinked = not any(entry["status"].get("success") for entry in self._entries("tcp_connect"))
+        for entry in self._entries("requests"):
+            linked = entry.get("transaction_id")
+            if entry["failure"] and unlinked and not linked:
+                continue  # before 0.5 the request carries whatever failed under it
+            flow = one(entry, *_split(entry.get("address")))
+            flow.stage, flow.failure, flow.request = HTTP, entry["failure"], entry
+        return list(found.values())
+
+    # -- what the control says -----------------------------------------------------------------
+
+    @property
+    def page(self) -> Json | None:
+        return None if self.control is None else self.control.get("http_request") or {}
+
+    @property
+    def page_ok(self) -> bool:
+        return self.page is not None and self.page.get("failure") is None
+
+    @property
+    def names(self) -> Json | None:
+        return None if self.control is None else self.control.get("dns")
+
+    @property
+    def true_addresses(self) -> set[str]:
+        return set((self.names or {}).get("addrs") or ())
+
+    def _control_of(self, flow: _Tried) -> Json | None:
+        """What became of the same step, tried by the control."""
+        if self.control is None:
+            return None
+        step = "tls_handshake" if flow.stage == TLS else "tcp_connect"
+        found = (self.control.get(step) or {}).get(flow.place)
+        if found and flow.stage == TLS and found.get("server_name") not in (None, flow.server_name):
+            return None
+        return found
+
+    def _network(self, address: str, told: int | None) -> int:
+        info = ((self.control or {}).get("ip_info") or {}).get(address) or {}
+        return told or info.get("asn") or 0
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def _valid(self, asked: _Asked) -> bool:
+        """Any address, or any network, that the control has found too."""
+        if self.true_addresses & asked.answers.keys():
+            return True
+        true = {self._network(address, None) for address in self.true_addresses}
+        said = {self._network(address, told) for address, told in asked.answers.items()}
+        return bool((true & said) - {0})
+
+    def _comparable(self, asked: _Asked) -> bool:
+        return bool(asked.depth == 0 and asked.answers and self.true_addresses)
+
+    def _proved(self, asked: _Asked) -> bool:
+        """Did an address that it yielded hold the name's certificate? OONI's own records show
+        that a handshake beside a plain URL does not count."""
+        return any(
+            flow.shaken and flow.fetches and flow.address in asked.answers for flow in self.tried
+        )
+
+    def _name_fails_everywhere(self, asked: _Asked) -> bool | None:
+        """For a failed question; None without a control to compare with."""
+        if self.names is None or asked.depth > 0:
+            return None
+        nothing = asked.failure == _NO_ANSWER and not self.true_addresses
+        return self.names.get("failure") is not None or nothing
+
+    # -- everything ----------------------------------------------------------------------------
+
+    def flags(self) -> Json:
+        """The extended analysis: bits that do not exclude each other."""
+        dns = blocking = nothing = 0
+        for asked in self.asked:
+            if asked.depth == 0 and any(is_bogon(address) for address in asked.answers):
+                dns |= BOGON
+            if asked.depth == 0 and asked.answers and self.names and not self.true_addresses:
+                nothing |= GHOST
+            if asked.failure and not asked.idle:
+                everywhere = self._name_fails_everywhere(asked)
+                dns |= UNEXPECTED_FAILURE * (everywhere is False)
+                blocking |= DNS * (everywhere is False)
+                nothing |= EXPECTED_DNS * (everywhere is True)
+            elif self._comparable(asked) and not (self._valid(asked) or self._proved(asked)):
+                dns |= UNEXPECTED_ADDRESSES
+                blocking |= DNS
+        for flow in self.tried:
+            bits, null = self._flags_of(flow)
+            blocking |= bits
+            nothing |= null
+        if self.page_ok and not any(flow.final for flow in self.tried):
+            blocking |= self._unexplained()
+        return {"x_dns_flags": dns, "x_blocking_flags": blocking, "x_null_null_flags": nothing}
+
+    def _flags_of(self, flow: _Tried) -> tuple[int, int]:
+        """Blocking and null-null bits of one endpoint."""
+        if flow.final:
+            if flow.secure:
+                return SUCCESS, UNCONTROLLED_SUCCESS * (self.control is None)
+            if self.control is None:
+                return 0, 0
+            return (DIFF if differs(likeness(flow.request, self.control)) else SUCCESS), 0
+        if flow.failure is None or flow.idle:
+            return 0, 0
+        if flow.stage == HTTP:
+            return HTTP * self.page_ok, 0
+        control = self._control_of(flow)
+        if control is None:
+            return 0, 0
+        expected = {TCP: EXPECTED_TCP, TLS: EXPECTED_TLS}[flow.stage]
+        return (0, expected) if _failed(control) else (flow.stage, 0)
+
+    def _unexplained(self) -> int:
+        """Failures after a redirect, where the control looks at no step by itself."""
+        bits = 0
+        for asked in self.asked:
+            bits |= DNS * (asked.depth > 0 and bool(asked.failure) and not asked.idle)
+        for flow in self.tried:
+            if flow.depth > 0 and flow.failure and not flow.idle and not self._control_of(flow):
+                bits |= flow.stage
+        return bits
+
+    # -- the path of an ordinary program -------------------------------------------------------
+
+    def classic(self) -> Json:
+        """The keys that version 0.4 had."""
+        asked = [one for one in self.asked if one.system]
+        flows = sorted(self._classic_flows(asked), key=_deepest_first)
+        final = next((flow for flow in flows if flow.final), None)
+        failed = [one for one in asked if one.depth == 0 and one.failure and not one.idle]
+        consistency = self._consistency([one for one in asked if one.depth == 0])
+        concluded = self._concluded(flows, asked)
+        if consistency == "inconsistent" and concluded is not None and not concluded.accessible:
+            concluded = concluded._replace(blocking="dns", accessible=False)
+        blocking, accessible, failure = concluded or Conclusion(None, None)
+        return {
+            "dns_experiment_failure": failed[0].failure if failed else None,
+            "dns_consistency": consistency,
+            "http_experiment_failure": failure,
+            **(likeness(final.request, self.control) if final else no_likeness()),
+            "blocking": blocking,
+            "accessible": accessible,
+        }
+
+    def _classic_flows(self, asked: list[_Asked]) -> Iterator[_Tried]:
+        """To what the system's resolver answered, or to what no resolver was asked about."""
+        own = {address for one in asked for address in one.answers}
+        others = {address for one in self.asked for address in one.answers}
+        if self.asked:
+            others |= self.true_addresses
+        for flow in self.tried:
+            if flow.fetches and (flow.address in own or flow.address not in others):
+                yield flow
+
+    def _consistency(self, asked: list[_Asked]) -> str | None:
+        """Of the system resolver's answers for the input's own name with the control's."""
+        if self.names is None:
+            return None
+        said = [one for one in asked if not one.idle]
+        failures = [self._name_fails_everywhere(one) for one in said if one.failure]
+        answered = [one for one in said if not one.failure]
+        compared = [self._valid(one) for one in answered if self._comparable(one)]
+        ghosts = bool(answered) and not self.true_addresses
+        if False in compared or False in failures or ghosts:
+            return "inconsistent"
+        return "consistent" if True in compared or True in failures else None
+
+    def _concluded(self, flows: list[_Tried], asked: list[_Asked]) -> Conclusion | None:
+        """By the first that tells anything, of all that was tried, the deepest first."""
+        depths = {one.depth for one in asked} | {flow.depth for flow in flows}
+        for depth in sorted(depths, reverse=True):
+            for flow in flows:
+                found = self._by_endpoint(flow) if flow.depth == depth else None
+                if found is not None:
+                    return found
+            for one in sorted(asked, key=lambda one: one.failure or ""):
+                found = self._by_name(one) if one.depth == depth and not one.idle else None
+                if found is not None:
+                    return found
         return None
-    got = [a for q in queries for a in q["answers"] or []]
-    addresses = {a.get("ipv4") or a.get("ipv6") for a in got} - {None}
-    networks = {a.get("asn") for a in got} - {None}
-    wanted = set(dns["addrs"])
-    info: dict[str, Any] = control.get("ip_info") or {}
-    wanted_networks = {info[a]["asn"] for a in wanted if a in info} - {0}
-    if failure and not addresses:
-        return "inconsistent" if dns["failure"] is None and wanted else "consistent"
-    same = addresses & wanted or networks & wanted_networks
-    return "consistent" if same else "inconsistent"
+
+    def _by_endpoint(self, flow: _Tried) -> Conclusion | None:
+        if flow.final:
+            if flow.secure:
+                return Conclusion(False, True)
+            if self.control is None:
+                return Conclusion(None, None)
+            different = differs(likeness(flow.request, self.control))
+            return Conclusion("http-diff", False) if different else Conclusion(False, True)
+        if flow.failure is None:
+            return None
+        if flow.stage == HTTP:
+            compared = self.page
+        else:
+            compared = self._control_of(flow)
+            if compared is None and self.control is not None:
+                return Conclusion("http-failure", False, flow.failure)
+        if compared is None:
+            return Conclusion(None, None, flow.failure)
+        if _failed(compared):
+            return Conclusion(False, False, flow.failure)
+        return Conclusion("tcp_ip" if flow.stage == TCP else "http-failure", False, flow.failure)
+
+    def _by_name(self, asked: _Asked) -> Conclusion | None:
+        if asked.failure is None:
+            local = all(is_loopback(address) for address in asked.answers)
+            if not local or not self.true_addresses or asked.depth > 0:
+                return None
+            everywhere = all(is_loopback(address) for address in self.true_addresses)
+            return Conclusion(False if everywhere else "dns", False)
+        everywhere = self._name_fails_everywhere(asked)
+        if everywhere is None:
+            if self.control is None:
+                return Conclusion(False, True, asked.failure)  # sic
+            return Conclusion("dns", False, asked.failure)
+        if not everywhere:
+            return Conclusion("dns", False, asked.failure)
+        nothing = (self.names or {}).get("failure") is None
+        return Conclusion(False, False, None if nothing else asked.failure)
 
 
-def _last_failure(keys: Json, last: Json | None, dns_failure: str | None) -> str | None:
-    """The failure nearest to the end of the chain of redirects."""
-    depth = len(keys["requests"] or []) - (1 if last and last["failure"] else 0)
-    if last and last["failure"]:
-        return last["failure"]
-    here = f"depth={max(depth, 0)}"
-    for entries in (keys["tls_handshakes"] or [], keys["tcp_connect"] or []):
-        for entry in entries:
-            tags = entry.get("tags") or [here]
-            if here not in tags or "fetch_body=false" in tags:
-                continue
-            failed = entry.get("failure") or (entry.get("status") or {}).get("failure")
-            if failed:
-                return failed
-    for entry in keys["queries"] or []:
-        if here in (entry["tags"] or []) and entry["engine"] == "getaddrinfo" and entry["failure"]:
-            return entry["failure"]
-    return dns_failure
+def _asked(entry: Json) -> _Asked:
+    said = {
+        answer.get("ipv4") or answer.get("ipv6"): answer.get("asn")
+        for answer in entry.get("answers") or ()
+    }
+    engine = entry.get("engine") or "system"
+    return _Asked(
+        depth=_depth(entry.get("tags") or []),
+        system=engine in _SYSTEM,
+        engine=engine,
+        query_type=entry.get("query_type") or "A",
+        failure=entry.get("failure"),
+        answers={address: network for address, network in said.items() if address},
+    )
 
 
-def _layer(keys: Json) -> str:
-    connects = keys["tcp_connect"] or []
-    reached = any(c["status"]["success"] and not is_loopback(c["ip"]) for c in connects)
-    return "http-failure" if reached or not connects else "tcp_ip"
+def _depth(tags: list[str]) -> int:
+    return next((int(tag[6:]) for tag in tags if tag.startswith("depth=")), 0)
+
+
+def _split(place: str | None) -> tuple[str | None, int | None]:
+    address, _, port = (place or "").rpartition(":")
+    return (address.strip("[]") or None, int(port)) if port.isdigit() else (None, None)
+
+
+def _deepest_first(flow: _Tried) -> tuple[int, int, str, int]:
+    return -flow.depth, -flow.stage, flow.failure or "", -flow.transaction
+
+
+def _failed(control: Json) -> bool:
+    return control.get("failure") is not None or control.get("status") is False

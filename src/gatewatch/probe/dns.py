@@ -1,4 +1,5 @@
-"""Questions to resolvers: over UDP as stub resolvers ask them, over TCP, and over HTTPS.
+"""Questions to resolvers: over UDP as stub resolvers ask them, over TCP, TLS, HTTPS, and as
+programs ask the system.
 
 dnspython is only the codec. The UDP socket is connected, so that ICMP errors show, and stays
 open after the answer, so that a second one does too.
@@ -7,20 +8,43 @@ open after the answer, so that a second one does too.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import dns.exception
 import dns.flags
 import dns.message
-import dns.rcode
-import dns.rdatatype
 
-from gatewatch.probe.http import Request, exchange
-from gatewatch.probe.net import EOF, TIMEOUT, Datagrams, Failed, Stream, Vantage, connect
-from gatewatch.probe.tls import handshake
+from gatewatch.probe.exchanges import Request
+from gatewatch.probe.http import exchange
+from gatewatch.probe.http3 import exchange3
+from gatewatch.probe.net import EOF, TIMEOUT, Channel, Datagrams, Failed, Vantage, connect
+from gatewatch.probe.replies import (
+    MISBEHAVING,
+    NO_ANSWER,
+    WRONG_ID,
+    Lookup,
+    Record,
+    Reply,
+    merged,
+    read_reply,
+    stray_reply,
+)
+from gatewatch.probe.tls import TlsStream, handshake
 from gatewatch.wire.address import endpoint
+
+__all__ = [
+    "Lookup",
+    "Record",
+    "Reply",
+    "System",
+    "lookup",
+    "lookup_https",
+    "lookup_system",
+    "lookup_tcp",
+    "lookup_tls",
+]
 
 TOTAL_S = 4.0
 "How long OONI waits for a resolver."
@@ -28,49 +52,17 @@ TRIES, TRY_S = 3, 1.5
 "Our choice, near what stub resolvers do: one lost packet in twenty is survived."
 LATE_S = 0.3
 "How long to listen for answers after the first. Our choice; OONI waits 0.5 s."
-WRONG_ID = "dns_reply_with_wrong_query_id"
-DNS_PORT, HTTPS_PORT = 53, 443
+MOST_LATE = 64
+"Our choice: replies after the first that are kept of one question."
+NO_SYSTEM = "dns_temporary_failure"
+"Of a system that has nobody to ask: what getaddrinfo says there."
+DNS_PORT, TLS_PORT, HTTPS_PORT = 53, 853, 443
+DOH_ALPN = ("h2", "http/1.1")
+MOST_MESSAGE = 1 << 16
+"A DNS message is no longer: RFC 1035, section 4.2.2."
 
-_RCODES = {
-    dns.rcode.NXDOMAIN: "dns_nxdomain_error",
-    dns.rcode.REFUSED: "dns_refused_error",
-    dns.rcode.SERVFAIL: "dns_servfail_error",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """One message from a resolver; times in seconds since the measurement began."""
-
-    t: float
-    failure: str | None
-    rcode: int = 0
-    addresses: tuple[str, ...] = ()
-    cnames: tuple[str, ...] = ()
-    raw: bytes = b""
-
-
-@dataclass(slots=True, kw_only=True)
-class Lookup:
-    """One question to one resolver, and how it ended."""
-
-    engine: str
-    resolver: str
-    "As OONI writes it: empty for the system's, `8.8.8.8:53`, or a URL."
-    hostname: str
-    query_type: str
-    t0: float
-    reply: Reply
-    late: list[Reply] = field(default_factory=list)
-    "What else came, replies with a wrong id among them."
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self.reply.addresses
-
-    @property
-    def failure(self) -> str | None:
-        return self.reply.failure
+System = Callable[[Vantage, str], Awaitable[Lookup]]
+"How an ordinary program asks for the addresses of a name. It never raises."
 
 
 async def lookup(
@@ -83,6 +75,7 @@ async def lookup(
     tries: int = TRIES,
     try_s: float = TRY_S,
     late_s: float = LATE_S,
+    port: int = DNS_PORT,
 ) -> Lookup:
     """Ask a resolver over UDP, and over TCP where it says that the answer was cut.
 
@@ -91,13 +84,119 @@ async def lookup(
         tries, try_s: how often it is sent, and after which wait again.
         late_s: how long to go on listening after an answer; 0 for those who do not care.
     """
-    asked = _Asked(vantage, hostname, query_type, vantage.now() + total_s)
+    asked = _Asked(vantage, hostname, query_type, total_s)
 
     async def ask(question: dns.message.QueryMessage) -> Reply:
-        reply = await _over_udp(asked, question, resolver, tries, try_s, late_s)
-        return await _over_tcp(asked, question, resolver) if reply is None else reply
+        reply = await _over_udp(asked, question, (resolver, port), tries, try_s, late_s)
+        return await _over_tcp(asked, question, (resolver, port)) if reply is None else reply
 
-    return await asked.lookup("udp", endpoint(resolver, DNS_PORT), ask)
+    return await asked.lookup("udp", endpoint(resolver, port), ask)
+
+
+async def lookup_tcp(
+    vantage: Vantage,
+    resolver: str,
+    hostname: str,
+    query_type: str,
+    *,
+    total_s: float = TOTAL_S,
+    port: int = DNS_PORT,
+) -> Lookup:
+    """Ask a resolver over TCP. Failing to reach it is the failure of the question."""
+    asked = _Asked(vantage, hostname, query_type, total_s)
+
+    async def ask(question: dns.message.QueryMessage) -> Reply:
+        return await _over_tcp(asked, question, (resolver, port))
+
+    return await asked.lookup("tcp", endpoint(resolver, port), ask)
+
+
+async def lookup_tls(
+    vantage: Vantage,
+    name: str,
+    address: str | None,
+    hostname: str,
+    query_type: str,
+    *,
+    ca: Path,
+    total_s: float = TOTAL_S,
+    port: int = TLS_PORT,
+    system: System | None = None,
+) -> Lookup:
+    """Ask a resolver over TLS (RFC 7858). Failing to reach it is the failure of the question.
+
+    Args:
+        name, address: as for `lookup_https`.
+        ca: PEM file of the authorities to trust.
+    """
+    asked = _Asked(vantage, hostname, query_type, total_s)
+
+    async def ask(question: dns.message.QueryMessage) -> Reply:
+        where = await asked.locate(name, address, system)
+        channel, _ = await asked.secure(name, where, port, ca, ())
+        try:
+            return await _over_stream(asked, question, channel)
+        finally:
+            channel.close()
+
+    return await asked.lookup("dot", endpoint(name if address is None else address, port), ask)
+
+
+async def lookup_https(
+    vantage: Vantage,
+    name: str,
+    address: str | None,
+    hostname: str,
+    query_type: str,
+    *,
+    ca: Path,
+    total_s: float = TOTAL_S,
+    path: str = "/dns-query",
+    port: int = HTTPS_PORT,
+    system: System | None = None,
+    http3: bool = False,
+) -> Lookup:
+    """Ask a resolver over HTTPS (RFC 8484). Failing to reach it is the failure of the question.
+
+    Args:
+        name, address: the resolver's server name, and where it is; None asks `system`.
+        ca: PEM file of the authorities to trust.
+        path: as in the template of its URL.
+        http3: over QUIC, and not over TCP.
+    """
+    shown = name if port == HTTPS_PORT else f"{name}:{port}"
+    request = Request(url=f"https://{shown}{path}", method="POST", headers=_DOH_HEADERS)
+    asked = _Asked(vantage, hostname, query_type, total_s)
+
+    async def ask(question: dns.message.QueryMessage) -> Reply:
+        question.id = 0  # so that caches can serve it: RFC 8484, section 4.1
+        where = await asked.locate(name, address, system)
+        posted = dataclasses.replace(request, body=question.to_wire())
+        if http3:
+            shaken, answer = await exchange3(
+                vantage, where, port, posted, ca=ca, timeout_s=asked.left, most=MOST_MESSAGE
+            )
+            if answer is None:
+                raise Failed(shaken.failure or EOF)
+        else:
+            channel, alpn = await asked.secure(name, where, port, ca, DOH_ALPN)
+            try:
+                answer = await exchange(
+                    vantage, channel, posted, alpn=alpn, timeout_s=asked.left, most=MOST_MESSAGE
+                )
+            finally:
+                channel.close()
+        if answer.failure:
+            raise Failed(answer.failure)
+        reply = asked.read(answer.body, question) if answer.status == 200 else None
+        if reply is None:
+            raise Failed(MISBEHAVING)
+        return reply
+
+    return await asked.lookup("doh3" if http3 else "doh", request.url, ask)
+
+
+_DOH_HEADERS = (("Accept", "application/dns-message"), ("Content-Type", "application/dns-message"))
 
 
 async def lookup_system(
@@ -107,14 +206,20 @@ async def lookup_system(
     *,
     total_s: float = TOTAL_S,
     late_s: float = LATE_S,
+    system: System | None = None,
 ) -> Lookup:
-    """Both address types from the resolver that the system is told to use, as one answer.
+    """Both address types as the system would find them, as one answer.
 
-    A system without a resolver gets no answer, at once.
+    Args:
+        resolver: that the system is told to use. A system without one gets no answer, at once.
+        system: how to ask the system itself, where it is a real one; the resolver is then its
+            own affair, and late answers stay with it.
     """
+    if system is not None:
+        return await system(vantage, hostname)
     t0 = vantage.now()
     if resolver is None:
-        reply = Reply(t=t0, failure="dns_temporary_failure")
+        reply = Reply(t=t0, failure=NO_SYSTEM)
         halves: list[Lookup] = []
     else:
         asking = (
@@ -122,7 +227,7 @@ async def lookup_system(
             for kind in ("A", "AAAA")
         )
         halves = await asyncio.gather(*asking)
-        reply = _merged([half.reply for half in halves])
+        reply = merged([half.reply for half in halves])
     return Lookup(
         engine="getaddrinfo",
         resolver="",
@@ -134,71 +239,17 @@ async def lookup_system(
     )
 
 
-def _merged(replies: list[Reply]) -> Reply:
-    addresses = tuple(a for reply in replies for a in reply.addresses)
-    return Reply(
-        t=max(reply.t for reply in replies),
-        failure=None if addresses else next(r.failure for r in replies if r.failure),
-        addresses=addresses,
-        cnames=tuple(dict.fromkeys(c for reply in replies for c in reply.cnames)),
-    )
-
-
-async def lookup_https(
-    vantage: Vantage,
-    name: str,
-    address: str,
-    hostname: str,
-    query_type: str,
-    *,
-    ca: Path,
-    total_s: float = TOTAL_S,
-) -> Lookup:
-    """Ask a resolver over HTTPS (RFC 8484). Failing to reach it is the failure of the question.
-
-    Args:
-        name, address: the resolver's server name, and where it is.
-        ca: PEM file of the authorities to trust.
-    """
-    url = f"https://{name}/dns-query"
-    asked = _Asked(vantage, hostname, query_type, vantage.now() + total_s)
-
-    async def ask(question: dns.message.QueryMessage) -> Reply:
-        question.id = 0  # so that caches can serve it: RFC 8484, section 4.1
-        left = asked.deadline - vantage.now()
-        reached = await connect(vantage, address, HTTPS_PORT, timeout_s=left)
-        if reached.stream is None:
-            raise Failed(reached.failure or EOF)
-        try:
-            left = asked.deadline - vantage.now()
-            shaken = await handshake(reached.stream, name, ca=ca, timeout_s=left)
-            if shaken.channel is None:
-                raise Failed(shaken.failure or EOF)
-            left = asked.deadline - vantage.now()
-            request = Request(url=url, method="POST", headers=_DOH_HEADERS, body=question.to_wire())
-            answer = await exchange(vantage, shaken.channel, request, timeout_s=left)
-        finally:
-            reached.stream.close()
-        if answer.failure:
-            raise Failed(answer.failure)
-        reply = asked.read(answer.body, question) if answer.status == 200 else None
-        if reply is None:
-            raise Failed("dns_server_misbehaving")
-        return reply
-
-    return await asked.lookup("doh", url, ask)
-
-
-_DOH_HEADERS = (("Accept", "application/dns-message"), ("Content-Type", "application/dns-message"))
-
-
 class _Asked:
     """A question on its way, by whatever transport."""
 
-    def __init__(self, vantage: Vantage, hostname: str, query_type: str, deadline: float) -> None:
-        self.vantage, self.hostname, self.query_type = vantage, hostname, query_type
-        self.deadline = deadline
+    def __init__(self, vantage: Vantage, hostname: str, query_type: str, total_s: float) -> None:
+        self.vantage, self.hostname, self.query_type = vantage, hostname, query_type.upper()
+        self.deadline = vantage.now() + total_s
         self.late: list[Reply] = []
+
+    @property
+    def left(self) -> float:
+        return self.deadline - self.vantage.now()
 
     async def lookup(
         self,
@@ -224,40 +275,60 @@ class _Asked:
             late=self.late,
         )
 
+    async def locate(self, name: str, address: str | None, system: System | None) -> str:
+        """Where the resolver of that name is.
+
+        Raises:
+            Failed: nobody knows.
+        """
+        if address is not None:
+            return address
+        if system is None:
+            raise Failed(NO_SYSTEM)
+        try:
+            async with asyncio.timeout(max(self.left, 0.0)):
+                found = await system(self.vantage, name)
+        except TimeoutError:
+            raise Failed(TIMEOUT) from None
+        if not found.addresses:
+            raise Failed(found.failure or NO_ANSWER)
+        return found.addresses[0]
+
+    async def secure(
+        self, name: str, address: str, port: int, ca: Path, alpn: tuple[str, ...]
+    ) -> tuple[TlsStream, str]:
+        """TLS with the resolver, for the caller to close, and the protocol agreed on.
+
+        Raises:
+            Failed: by name.
+        """
+        reached = await connect(self.vantage, address, port, timeout_s=self.left)
+        if reached.stream is None:
+            raise Failed(reached.failure or EOF)
+        shaken = None
+        try:
+            shaken = await handshake(reached.stream, name, ca=ca, alpn=alpn, timeout_s=self.left)
+            if shaken.channel is None:
+                raise Failed(shaken.failure or EOF)
+            return shaken.channel, shaken.alpn
+        finally:
+            if shaken is None or shaken.channel is None:
+                reached.stream.close()
+
     def read(self, data: bytes, question: dns.message.QueryMessage) -> Reply | None:
         """The answer in a message; None when it is none to this question."""
-        try:
-            message = dns.message.from_wire(data, ignore_trailing=True)
-        except (dns.exception.DNSException, ValueError):
-            return None
-        if not question.is_response(message):
-            return None
-        wanted = dns.rdatatype.from_text(self.query_type)
-        records = [(s.rdtype, record) for s in message.answer for record in s]
-        addresses = tuple(str(r.address) for kind, r in records if kind == wanted)
-        cnames = tuple(str(r.target) for kind, r in records if kind == dns.rdatatype.CNAME)
-        rcode = message.rcode()
-        failure = None if addresses else "dns_no_answer"
-        if rcode != dns.rcode.NOERROR:
-            failure = _RCODES.get(rcode, "dns_server_misbehaving")
-        return Reply(
-            t=self.vantage.now(),
-            failure=failure,
-            rcode=int(rcode),
-            addresses=addresses if failure is None else (),
-            cnames=cnames,
-            raw=data,
-        )
+        return read_reply(data, question, self.vantage.now())
 
     def stray(self, data: bytes) -> None:
         """A message that is no answer to our question is kept, and believed by nobody."""
-        self.late.append(Reply(t=self.vantage.now(), failure=WRONG_ID, raw=data))
+        if len(self.late) < MOST_LATE:
+            self.late.append(stray_reply(data, self.vantage.now()))
 
 
 async def _over_udp(
     asked: _Asked,
     question: dns.message.QueryMessage,
-    resolver: str,
+    where: tuple[str, int],
     tries: int,
     try_s: float,
     late_s: float,
@@ -265,7 +336,7 @@ async def _over_udp(
     """The first answer; None for a cut one."""
     vantage = asked.vantage
     wire = question.to_wire()
-    with await Datagrams.open(vantage, resolver, DNS_PORT) as datagrams:
+    with await Datagrams.open(vantage, *where) as datagrams:
 
         async def next_answer(until: float) -> Reply | None:
             while True:
@@ -297,35 +368,48 @@ async def _listen_on(
     try:
         while True:
             reply = await next_answer(until)
-            if reply is not None:
+            if reply is not None and len(late) < MOST_LATE:
                 late.append(reply)
     except Failed:
         return
 
 
-async def _over_tcp(asked: _Asked, question: dns.message.QueryMessage, resolver: str) -> Reply:
-    """RFC 7766: the same message behind two bytes of length."""
-    vantage = asked.vantage
-    reached = await connect(vantage, resolver, DNS_PORT, timeout_s=asked.deadline - vantage.now())
+async def _over_tcp(
+    asked: _Asked, question: dns.message.QueryMessage, where: tuple[str, int]
+) -> Reply:
+    reached = await connect(asked.vantage, *where, timeout_s=asked.left)
     if reached.stream is None:
         raise Failed(reached.failure or EOF)
     try:
-        wire = question.to_wire()
-        await reached.stream.write(len(wire).to_bytes(2, "big") + wire, asked.deadline)
-        data = await _framed(reached.stream, asked.deadline)
+        return await _over_stream(asked, question, reached.stream)
     finally:
         reached.stream.close()
-    reply = asked.read(data, question)
-    if reply is None:
-        raise Failed("dns_server_misbehaving")
-    return reply
 
 
-async def _framed(stream: Stream, deadline: float) -> bytes:
-    data = b""
-    while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
-        more = await stream.read(deadline)
+async def _over_stream(
+    asked: _Asked, question: dns.message.QueryMessage, channel: Channel
+) -> Reply:
+    """RFC 7766: the same message behind two bytes of length.
+
+    A message that is no answer to the question is kept, and the wait goes on, as over UDP.
+    """
+    wire = question.to_wire()
+    await channel.write(len(wire).to_bytes(2, "big") + wire, asked.deadline)
+    buffer = b""
+    while True:
+        data, buffer = await _framed(channel, buffer, asked)
+        reply = asked.read(data, question)
+        if reply is not None:
+            return reply
+        asked.stray(data)
+
+
+async def _framed(channel: Channel, buffer: bytes, asked: _Asked) -> tuple[bytes, bytes]:
+    """The next message, and what came behind it."""
+    while len(buffer) < 2 or len(buffer) < 2 + int.from_bytes(buffer[:2], "big"):
+        more = await channel.read(asked.deadline)
         if not more:
-            raise Failed(EOF)
-        data += more
-    return data[2:]
+            raise Failed(MISBEHAVING if asked.late else EOF)
+        buffer += more
+    end = 2 + int.from_bytes(buffer[:2], "big")
+    return buffer[2:end], buffer[end:]

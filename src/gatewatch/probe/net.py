@@ -7,14 +7,47 @@ the stream. What they mean is for others.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import socket
 import struct
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal, NamedTuple, Protocol, Self
 
+from gatewatch.probe.errnos import EOF, TIMEOUT, Failed, failure_of
 from gatewatch.wire.address import endpoint
+from gatewatch.wire.packet import MalformedPacket, parse
+from gatewatch.wire.pcap import Frame
+
+__all__ = [
+    "CHUNK",
+    "EOF",
+    "TCP_S",
+    "TIMEOUT",
+    "Channel",
+    "Connect",
+    "Datagrams",
+    "Event",
+    "Failed",
+    "Local",
+    "Names",
+    "Plain",
+    "Reach",
+    "Stream",
+    "Transport",
+    "Vantage",
+    "Via",
+    "connect",
+    "failure_of",
+    "getaddrinfo",
+    "set_ttl",
+    "source_towards",
+]
 
 Transport = Literal["tcp", "udp"]
 Local = tuple[str, int]
@@ -22,51 +55,9 @@ Local = tuple[str, int]
 
 TCP_S = 10.0
 "As long as OONI waits for a connection."
-TIMEOUT = "generic_timeout_error"
-EOF = "eof_error"
 MOST_EVENTS = 64
 "Per flow, as OONI's trace buffers hold."
 CHUNK = 1 << 16
-
-_ERRNO = {
-    errno.ECONNREFUSED: "connection_refused",
-    errno.ECONNRESET: "connection_reset",
-    errno.ECONNABORTED: "connection_aborted",
-    errno.EPIPE: EOF,  # only ever after the peer has closed
-    errno.EHOSTUNREACH: "host_unreachable",
-    errno.ENETUNREACH: "network_unreachable",
-    errno.ENETDOWN: "network_down",
-    errno.ENETRESET: "network_reset",
-    errno.ETIMEDOUT: "timed_out",
-    errno.EACCES: "permission_denied",
-    errno.EPERM: "permission_denied",
-    errno.EADDRNOTAVAIL: "address_not_available",
-    errno.EADDRINUSE: "address_in_use",
-    errno.EAFNOSUPPORT: "address_family_not_supported",
-    errno.EINVAL: "invalid_argument",
-    errno.EMSGSIZE: "message_size",
-    errno.ENOBUFS: "no_buffer_space",
-}
-
-
-class Failed(Exception):
-    """A network operation that failed, which is what we came to see."""
-
-    def __init__(self, failure: str) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-
-def failure_of(error: OSError) -> str:
-    """The failure code of a system error.
-
-    >>> failure_of(ConnectionResetError(errno.ECONNRESET, "reset"))
-    'connection_reset'
-    """
-    if isinstance(error, TimeoutError) and error.errno is None:
-        return TIMEOUT
-    name = errno.errorcode.get(error.errno or 0, "no errno")
-    return _ERRNO.get(error.errno or 0, f"unknown_failure: {name}")
 
 
 class Event(NamedTuple):
@@ -91,6 +82,14 @@ class Reach(Protocol):
         ...
 
 
+class Via(Protocol):
+    """Somebody who opens TCP connections for us."""
+
+    async def connect(
+        self, vantage: Vantage, host: str, port: int, *, timeout_s: float
+    ) -> Connect: ...
+
+
 class Plain:
     """Every address is what it says; the source is bound to where one is given."""
 
@@ -110,6 +109,13 @@ class Vantage:
     leaves the choice to the system."""
     zero: float
     "Of the event loop's clock, seconds."
+    via: Via | None = None
+    "Who connects in our place: a proxy, which also looks up names. It has no datagrams."
+
+    @classmethod
+    def of(cls, reach: Reach, addresses: tuple[str, ...]) -> Self:
+        """A vantage whose time begins now."""
+        return cls(reach=reach, addresses=addresses, zero=asyncio.get_running_loop().time())
 
     def now(self) -> float:
         return asyncio.get_running_loop().time() - self.zero
@@ -125,6 +131,8 @@ class Vantage:
         Raises:
             Failed: the vantage has no address of that version, or the system refuses.
         """
+        if self.via is not None and transport == "udp":
+            raise Failed("protocol_not_supported")
         version = ip_address(address).version
         source = next((a for a in self.addresses if ip_address(a).version == version), None)
         if source is None and self.addresses:
@@ -138,6 +146,8 @@ class Vantage:
             raise Failed(failure_of(error)) from None
         made.setblocking(False)
         try:
+            if transport == "tcp":  # what is written in parts is to be sent in parts
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source_port:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 local = (local[0] if local else "", source_port)
@@ -166,7 +176,10 @@ class Stream:
         self, vantage: Vantage, socket: socket.socket, endpoint: str, events: list[Event]
     ) -> None:
         self.vantage, self.endpoint, self.events = vantage, endpoint, events
+        self.arrivals: list[tuple[float, int]] = []
+        "After each read: the time, and the bytes received so far. Not bounded as events are."
         self._socket = socket
+        self._ahead = b""
 
     async def read(self, deadline: float) -> bytes:
         """What comes next; nothing at the end of the stream.
@@ -174,6 +187,9 @@ class Stream:
         Raises:
             Failed: by name, at the deadline too.
         """
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
         t0 = self.vantage.now()
         try:
             async with self._until(deadline):
@@ -182,7 +198,14 @@ class Stream:
             self._note("read", t0, failure_of(error), 0)
             raise Failed(failure_of(error)) from None
         self._note("read", t0, None if data else EOF, len(data))
+        if data:
+            self.arrivals.append((self.vantage.now(), self.received + len(data)))
         return data
+
+    @property
+    def received(self) -> int:
+        """Bytes, so far."""
+        return self.arrivals[-1][1] if self.arrivals else 0
 
     async def write(self, data: bytes, deadline: float) -> None:
         """Everything, or:
@@ -201,6 +224,10 @@ class Stream:
 
     def close(self) -> None:
         self._socket.close()
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too far; the next read gives it again."""
+        self._ahead = data + self._ahead
 
     def reset(self) -> None:
         """Close with a RST, so that the system forgets the connection and its port at once."""
@@ -245,18 +272,29 @@ class Connect:
 async def connect(
     vantage: Vantage, address: str, port: int, *, timeout_s: float = TCP_S, source_port: int = 0
 ) -> Connect:
-    """Open a TCP connection from the vantage's own address."""
+    """Open a TCP connection from the vantage's own address, or through its proxy.
+
+    Args:
+        address: through a proxy also a name.
+    """
+    if vantage.via is not None:
+        return await vantage.via.connect(vantage, address, port, timeout_s=timeout_s)
     t0, failure, stream = vantage.now(), None, None
     events: list[Event] = []
     where = endpoint(address, port)
     try:
         opened, target = vantage.opened(address, port, "tcp", source_port=source_port)
+        under_way = False
         try:
+            begun = opened.connect_ex(target)
+            under_way = begun in (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
+            if not under_way:
+                raise OSError(begun, errno.errorcode.get(begun, ""))
             async with asyncio.timeout(max(timeout_s, 0.0)):
-                await asyncio.get_running_loop().sock_connect(opened, target)
+                await _connected(opened)
             stream = Stream(vantage, opened, where, events)
         except OSError as error:
-            raise Failed(failure_of(error)) from None
+            raise Failed(failure_of(error, from_path=under_way)) from None
         finally:
             if stream is None:
                 opened.close()
@@ -267,6 +305,29 @@ async def connect(
     return Connect(
         address=address, port=port, t0=t0, t=t, failure=failure, stream=stream, events=events
     )
+
+
+async def _connected(opened: socket.socket) -> None:
+    """Wait for the end of a connect that is under way.
+
+    Raises:
+        OSError: it failed.
+    """
+    loop = asyncio.get_running_loop()
+    writable = loop.create_future()
+
+    def ready() -> None:
+        if not writable.done():
+            writable.set_result(None)
+
+    loop.add_writer(opened, ready)
+    try:
+        await writable
+    finally:
+        loop.remove_writer(opened)
+    number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, errno.errorcode.get(number, ""))
 
 
 class Datagrams:
@@ -318,13 +379,18 @@ class Datagrams:
             async with asyncio.timeout_at(self.vantage.zero + deadline):
                 data = await asyncio.get_running_loop().sock_recv(self._socket, CHUNK)
         except OSError as error:
-            self._note("read_from", t0, failure_of(error), 0)
-            raise Failed(failure_of(error)) from None
+            failure = failure_of(error, from_path=True)
+            self._note("read_from", t0, failure, 0)
+            raise Failed(failure) from None
         self._note("read_from", t0, None, len(data))
         return data
 
     def set_ttl(self, ttl: int) -> None:
         set_ttl(self._socket, ttl)
+
+    def mark(self, operation: str, failure: str | None = None) -> None:
+        """A point in time that is worth an event."""
+        self._note(operation, self.vantage.now(), failure, 0)
 
     @property
     def peer(self) -> tuple[str, int]:
@@ -352,3 +418,252 @@ def set_ttl(opened: socket.socket, ttl: int) -> None:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
     else:
         opened.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+
+
+class Names(NamedTuple):
+    """What the system knows of a name."""
+
+    failure: str | None
+    addresses: tuple[str, ...] = ()
+    canonical: str | None = None
+    "The name at the end of its aliases, where it is another one."
+    error: int | None = None
+    "What `getaddrinfo` returned."
+
+
+_EAI = {
+    "EAI_NONAME": "dns_nxdomain_error",
+    "EAI_NODATA": "dns_no_answer",
+    "EAI_ADDRFAMILY": "dns_no_answer",
+    "EAI_AGAIN": "dns_temporary_failure",
+    "EAI_FAIL": "dns_non_recoverable_failure",
+    "EAI_FAMILY": "address_family_not_supported",
+    "EAI_MEMORY": "no_buffer_space",
+    "EAI_BADFLAGS": "invalid_argument",
+    "EAI_SERVICE": "invalid_argument",
+    "EAI_SOCKTYPE": "wrong_protocol_type",
+    "EAI_OVERFLOW": "invalid_argument",
+}
+"RFC 3493, section 6.1, and the older names of it that systems still use."
+EAI_FAILURES = {getattr(socket, name): code for name, code in _EAI.items() if hasattr(socket, name)}
+
+
+def names_failure(error: OSError) -> str:
+    """The failure code of `getaddrinfo`.
+
+    >>> names_failure(socket.gaierror(socket.EAI_AGAIN, "try again"))
+    'dns_temporary_failure'
+    """
+    if not isinstance(error, socket.gaierror):
+        return failure_of(error)
+    return EAI_FAILURES.get(error.errno or 0, f"unknown_failure: getaddrinfo {error.errno}")
+
+
+async def getaddrinfo(hostname: str, *, timeout_s: float) -> Names:
+    """Look a name up as every program of the machine does.
+
+    The system's function can be neither hurried nor called off: at the timeout it is left behind
+    in its thread, which does not keep the program from ending.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Names] = loop.create_future()
+
+    def deliver(names: Names) -> None:
+        if not answer.done():
+            answer.set_result(names)
+
+    def ask() -> None:
+        names = _names(hostname)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(deliver, names)
+
+    try:
+        threading.Thread(target=ask, name="getaddrinfo", daemon=True).start()
+    except RuntimeError:  # no more threads
+        return Names("no_buffer_space")
+    try:
+        async with asyncio.timeout(max(timeout_s, 0.0)):
+            return await answer
+    except TimeoutError:
+        return Names(TIMEOUT)
+
+
+def _names(hostname: str) -> Names:
+    try:
+        found = socket.getaddrinfo(
+            hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME
+        )
+    except socket.gaierror as error:
+        return Names(names_failure(error), error=error.errno)
+    except OSError as error:
+        return Names(failure_of(error))
+    except UnicodeError:  # a label that IDNA does not have
+        return Names("dns_non_recoverable_failure")
+    addresses = tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    canonical = next((entry[3] for entry in found if entry[3]), "").rstrip(".").lower()
+    alias = canonical if canonical and canonical != hostname.rstrip(".").lower() else None
+    return Names(None if addresses else "dns_no_answer", addresses, alias)
+
+
+def source_towards(address: str) -> str | None:
+    """The own address that the system would use towards another; nothing is sent.
+
+    None where there is no way there.
+    """
+    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((address, 9))  # the port does not matter
+            return str(asking.getsockname()[0])
+    except OSError:
+        return None
+
+
+# -- the tap: packets as they come and go ------------------------------------------------------
+
+_ETH_P_ALL = 3
+_SO_TIMESTAMPNS, _SO_ATTACH_FILTER = 35, 26
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_LOOPBACK = 772
+"ARPHRD_LOOPBACK: there each packet is seen twice, going and coming."
+_TAP_BYTES = 8 << 20
+"Our choice: what the kernel keeps for us between two readings; a volley is a hundredth of it."
+_TAP_KEEPS = 64 << 20
+"Our choice: what a tap keeps at most; then it says what it lost."
+_ANCILLARY = 128
+NO_RIGHT = "capturing packets needs the right to (CAP_NET_RAW, or root)"
+
+_LOAD_WORD, _LOAD_BYTE, _SHIFT, _JUMP, _IF_EQUAL, _RETURN = 0x20, 0x30, 0x74, 0x05, 0x15, 0x06
+"Classic BPF: Documentation/networking/filter.rst of the kernel."
+_WHOLE = 0x40000
+
+
+def _filter(peers: Iterable[str]) -> bytes:
+    """Instructions that let pass packets from and to these addresses, and ICMP from anyone."""
+    keep = (_RETURN, 0, 0, _WHOLE)
+    drop = (_RETURN, 0, 0, 0)
+    packed = [ip_address(peer).packed for peer in peers]
+    v4 = [(_LOAD_BYTE, 0, 0, 9), (_IF_EQUAL, 0, 1, 1), keep]
+    v6 = [(_LOAD_BYTE, 0, 0, 6), (_IF_EQUAL, 0, 1, 58), keep]
+    for peer in packed:
+        words = struct.unpack(f">{len(peer) // 4}I", peer)
+        for at in (12, 16) if len(words) == 1 else (8, 24):
+            test = []
+            for index, word in enumerate(words):
+                rest = 2 * (len(words) - index) - 1
+                test += [(_LOAD_WORD, 0, 0, at + 4 * index), (_IF_EQUAL, 0, rest, word)]
+            (v4 if len(words) == 1 else v6).extend([*test, keep])
+    v4.append(drop)
+    v6.append(drop)
+    head = [(_LOAD_BYTE, 0, 0, 0), (_SHIFT, 0, 0, 4), (_IF_EQUAL, 1, 0, 4), (_JUMP, 0, 0, len(v4))]
+    return b"".join(struct.pack("HBBI", *one) for one in (*head, *v4, *v6))
+
+
+class Tap:
+    """Hears what all interfaces send and are sent, from and to a few addresses, and all ICMP.
+
+    Use as a context manager. Frames are numbered from 1 and begin at IP; times are the kernel's.
+    """
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._frames: list[Frame] = []
+        self._bytes = 0
+        self.lost = 0
+        "Packets that were not kept: the kernel had no room, or we had none."
+
+    @classmethod
+    def open(cls, peers: Iterable[str]) -> Self:
+        """
+        Raises:
+            Failed: `permission_denied` without the right to capture, or by name where the
+                system cannot.
+        """
+        family = getattr(socket, "AF_PACKET", None)
+        if family is None:
+            raise Failed("address_family_not_supported")
+        code = _filter(peers)
+        buffer = ctypes.create_string_buffer(code)
+        program = struct.pack("HL", len(code) // 8, ctypes.addressof(buffer))
+        try:
+            opened = socket.socket(family, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+        except OSError as error:
+            raise Failed(failure_of(error)) from None
+        try:
+            opened.setblocking(False)
+            opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _TAP_BYTES)
+            opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            with suppress(BlockingIOError):
+                while True:  # what came before the filter did
+                    opened.recv(1)
+        except OSError as error:
+            opened.close()
+            raise Failed(failure_of(error)) from None
+        return cls(opened)
+
+    def frames(self) -> list[Frame]:
+        """All that was heard so far."""
+        self._take()
+        return list(self._frames)
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._socket, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                data, extra, _, address = self._socket.recvmsg(CHUNK, _ANCILLARY)
+            except BlockingIOError:
+                break
+            except OSError:  # an interface went away; the next call says what is left
+                continue
+            if address[2] == socket.PACKET_OUTGOING and address[3] == _LOOPBACK:
+                continue
+            self._keep(data, extra)
+        _, missed = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        self.lost += missed
+
+    def _keep(self, data: bytes, extra: list[tuple[int, int, bytes]]) -> None:
+        stamps = [value for level, kind, value in extra if kind == _SO_TIMESTAMPNS]
+        seconds, nanoseconds = struct.unpack("qq", stamps[0]) if stamps else (0, time.time_ns())
+        try:
+            packet = parse(data)
+        except MalformedPacket:
+            return
+        if self._bytes + len(data) > _TAP_KEEPS:
+            self.lost += 1
+            return
+        self._bytes += len(data)
+        number = len(self._frames) + 1
+        self._frames.append(Frame(number, seconds * 1_000_000_000 + nanoseconds, packet))
+
+
+async def knock(
+    vantage: Vantage, address: str, port: int, ttl: int, *, timeout_s: float
+) -> str | None:
+    """Try to connect with SYNs that go so many hops, and reset what comes of it; the failure."""
+    try:
+        opened, target = vantage.opened(address, port, "tcp")
+        try:
+            set_ttl(opened, ttl)
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                await asyncio.get_running_loop().sock_connect(opened, target)
+            set_ttl(opened, FULL_TTL)
+            Stream(vantage, opened, endpoint(address, port), []).reset()
+        except OSError as error:
+            raise Failed(failure_of(error)) from None
+        finally:
+            opened.close()
+    except Failed as failed:
+        return failed.failure
+    return None
+
+
+FULL_TTL = 64
+"What Linux and BSD send with, and far enough for any host of the Internet."

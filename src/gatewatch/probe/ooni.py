@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from gatewatch.model.target import is_address
+
 Json = dict[str, Any]
 
 BODY_LIMIT = 1 << 19
@@ -23,7 +25,37 @@ USER_AGENT = (
     "Chrome/122.0.0.0 Safari/537.3"
 )
 
-_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-fA-F:]{3,}\](?::\d+)?")
+_ADDRESS = re.compile(
+    rb"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
+    rb"|\[[0-9a-fA-F:]{2,39}(?:\.\d{1,3}){0,3}\](?::\d+)?"
+    rb"|(?<![\w:.])(?=[0-9a-fA-F]*:)[0-9a-fA-F:]{3,}(?:\.\d{1,3}){0,3}(?![\w:])"
+)
+"IPv4 and IPv6 addresses, with a port where one follows; the last alternative needs a closer look."
+SCRUBBED = b"[scrubbed]"
+LONGEST = 9
+"Parts between the colons of an IPv6 address, the empty one before a leading `::` included."
+
+
+def scrub_bytes(data: bytes) -> bytes:
+    """Replace addresses in a body of whatever encoding that has ASCII in it.
+
+    >>> scrub_bytes(b"\\xff you are 2001:db8::7, 192.0.2.7:99 at 12:34:56; p::after; ad:192.0.2.7")
+    b'\\xff you are [scrubbed], [scrubbed] at 12:34:56; p::after; ad:[scrubbed]'
+    """
+    return _ADDRESS.sub(_replaced, data)
+
+
+def _replaced(found: re.Match[bytes]) -> bytes:
+    """A time of day, or a name with colons, is no address; one may be glued to it."""
+    text = found[0]
+    if text[:1] == b"[" or b":" not in text or text[: text.index(b":")].count(b".") == 3:
+        return SCRUBBED
+    groups = text.split(b":")
+    for start in range(max(len(groups) - LONGEST, 0), len(groups)):
+        tail = b":".join(groups[start:])
+        if tail != b"::" and is_address(tail.decode("ascii")):
+            return b":".join([*groups[:start], SCRUBBED])
+    return text
 
 
 @lru_cache(256)
@@ -33,7 +65,7 @@ def scrub(text: str) -> str:
     >>> scrub('<iframe src="http://10.10.34.36:80">')
     '<iframe src="http://[scrubbed]">'
     """
-    return _ADDRESS.sub("[scrubbed]", text)
+    return scrub_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def binary(data: str | bytes, clean: Callable[[str], str]) -> str | Json:
@@ -44,6 +76,15 @@ def binary(data: str | bytes, clean: Callable[[str], str]) -> str | Json:
         return clean(data.decode("utf-8"))
     except UnicodeDecodeError:
         return {"data": base64.b64encode(data).decode("ascii"), "format": "base64"}
+
+
+def binary_body(data: bytes) -> str | Json:
+    """A body as it is recorded, without addresses, whether or not it is text.
+
+    >>> binary_body(b"you are 192.0.2.7"), binary_body(b"\\xff\\x00")
+    ('you are [scrubbed]', {'data': '/wA=', 'format': 'base64'})
+    """
+    return binary(scrub_bytes(data), str)
 
 
 def tcp_connect(

@@ -7,12 +7,14 @@ that nobody hears from is written as `NOBODY` in `AS0`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gatewatch.probe.dns import DNS_PORT
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.seat import Seat
 from gatewatch.probe.steps import Vantage, lookup
+from gatewatch.probe.visits import Visits
 from gatewatch.wire.address import endpoint
 
 WHOAMI = "whoami.v4.powerdns.org"
@@ -36,15 +38,28 @@ def _seen(address: str | None) -> list[Json] | None:
     return None if address is None else [{"address": address}]
 
 
-async def ask_whoami(vantage: Vantage, seat: Seat) -> Whoami:
-    """Ask the system's resolver, and the public one that the measurement asks, both at once."""
+async def ask_whoami(
+    vantage: Vantage, seat: Seat, public: Iterable[str] = (), visits: Visits | None = None
+) -> Whoami:
+    """Ask the system's resolver, and public ones in clear, all at once.
+
+    Args:
+        public: addresses of the others.
+        visits: knows what was answered a moment ago; silence is asked again.
+    """
 
     async def ask(resolver: str | None) -> str | None:
         if resolver is None:
             return None
+        known = visits.who_is(resolver) if visits else None
+        if known is not None:
+            return known
         found = await lookup(vantage, resolver, WHOAMI, "A", late_s=0.0)
-        return next(iter(found.addresses), None)
+        address = next(iter(found.addresses), None)
+        if visits is not None and address is not None:
+            visits.remember(resolver, address)
+        return address
 
-    public = {endpoint(resolver, DNS_PORT): resolver for resolver in seat.udp_resolvers[:1]}
-    system, *udp = await asyncio.gather(ask(seat.resolver), *map(ask, public.values()))
-    return Whoami(system, dict(zip(public, udp, strict=True)))
+    others = {endpoint(resolver, DNS_PORT): resolver for resolver in public}
+    system, *udp = await asyncio.gather(ask(seat.resolver), *map(ask, others.values()))
+    return Whoami(system, dict(zip(others, udp, strict=True)))

@@ -17,6 +17,7 @@ import msgspec
 
 from gatewatch.model.errors import GatewatchError
 from gatewatch.refdata.bogons import read_bogons
+from gatewatch.refdata.endpoints import read_endpoints
 from gatewatch.refdata.fingerprints import read_own
 from gatewatch.refdata.matcher import Matcher
 from gatewatch.refdata.recipes import RECIPES
@@ -118,10 +119,12 @@ def own_sets(directory: Path) -> list[Entry]:
         raise GatewatchError(f"fingerprints.tsv: {skipped[0].id}: {skipped[0].why}")
     bogons, _ = read_bogons((directory / "bogons.tsv").read_bytes(), "bogons.tsv")
     day, services = read_services((directory / "services.toml").read_bytes(), "services.toml")
+    as_of, endpoints = read_endpoints((directory / "endpoints.toml").read_bytes(), "endpoints.toml")
     return [
         entry("fingerprints", "fingerprints.tsv", dated, len(rows), "each row names its source"),
         entry("bogons", "bogons.tsv", bogons.date, len(bogons.rows), "from the IANA registries"),
         entry("services", "services.toml", day, len(services.all()), ""),
+        entry("endpoints", "endpoints.toml", as_of, len(endpoints.all()), "each names its source"),
     ]
 
 

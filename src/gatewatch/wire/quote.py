@@ -6,9 +6,13 @@ would know its packet again (RFC 5508, section 4.2).
 
 from __future__ import annotations
 
+import msgspec
+
 from gatewatch.wire.packet import (
     ICMP,
     ICMPV6,
+    TCP,
+    UDP,
     MalformedPacket,
     Packet,
     checksum,
@@ -43,6 +47,58 @@ def quoted(error: Packet) -> Packet | None:
     except MalformedPacket:
         return None
     return found if found.version == error.version else None
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """Whose packet an ICMP error is about, as far as the shortest of quotes tells."""
+
+    src: bytes
+    dst: bytes
+    protocol: int
+    sport: int
+    dport: int
+    seq: int | None
+    "Of TCP; None in other protocols."
+
+
+def quoted_ends(error: Packet) -> Ends | None:
+    """What an ICMP error tells of its packet when it quotes only 8 bytes behind the IP header.
+
+    That much is all that RFC 792 asks for and that many routers give; `quoted` wants the whole
+    transport header.
+
+    Returns:
+        None: it is no error, or quotes less, or neither TCP nor UDP.
+
+    >>> from gatewatch.wire.packet import ACK, icmp_time_exceeded, tcp
+    >>> here, there = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
+    >>> sent = tcp(here, there, 4000, 443, seq=7, flags=ACK, payload=bytes(99))
+    >>> told = icmp_time_exceeded(bytes([192, 0, 2, 9]), sent)[: 20 + 8 + 28]
+    >>> ends = quoted_ends(parse(told[:2] + len(told).to_bytes(2, "big") + told[4:]))
+    >>> ends.sport, ends.dport, ends.seq
+    (4000, 443, 7)
+    """
+    kinds = {ICMP: _ERRORS_V4, ICMPV6: _ERRORS_V6}.get(error.protocol)
+    quote = error.payload
+    if kinds is None or not quote or error.data[error.header_end] not in kinds:
+        return None
+    if error.version == 4:
+        at, protocol = (quote[0] & 15) * 4, quote[9] if len(quote) > 9 else 0
+        src, dst, version = quote[12:16], quote[16:20], 4
+    else:  # no extension headers: nothing that we send has any
+        at, protocol = 40, quote[6] if len(quote) > 6 else 0
+        src, dst, version = quote[8:24], quote[24:40], 6
+    transport = quote[at : at + 8]
+    if quote[0] >> 4 != version or at < 20 or len(transport) < 8 or protocol not in (TCP, UDP):
+        return None
+    return Ends(
+        src=src,
+        dst=dst,
+        protocol=protocol,
+        sport=int.from_bytes(transport[:2], "big"),
+        dport=int.from_bytes(transport[2:4], "big"),
+        seq=int.from_bytes(transport[4:8], "big") if protocol == TCP else None,
+    )
 
 
 def requoted(

@@ -1,10 +1,12 @@
-"""TLS as it shows in clear: the ClientHello of a stream, and the alert that may answer it.
+"""TLS as it shows in clear: the ClientHello of a stream, and the ServerHello or alert in answer.
 
 A ClientHello may be spread over any number of records, and a record over any number of segments;
 give the stream as far as it has come. The same message in QUIC has no records around it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -155,3 +157,104 @@ def alert(level: int, description: int) -> bytes:
     '15030300020228'
     """
     return bytes([_ALERT, 3, 3, 0, 2, level, description])
+
+
+class ServerAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The first thing a server says to a ClientHello."""
+
+    kind: Literal["server_hello", "alert", "other"]
+    "Other: a record of another type, another message, or no TLS at all."
+    alert: int | None = None
+    "Description of the alert."
+    level: int | None = None
+    "Of the alert: 1 warning, 2 fatal."
+    version: int | None = None
+    "That was chosen; 0x0304 is TLS 1.3."
+    cipher_suite: int | None = None
+    retry: bool = False
+    "A HelloRetryRequest, which has the shape of a ServerHello."
+    ech: bool = False
+    "It accepts or refuses ECH by a confirmation of its own (only in a HelloRetryRequest)."
+
+
+_SERVER_HELLO = 2
+_SUPPORTED_VERSIONS = 43
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+"The random of a HelloRetryRequest: RFC 8446, section 4.1.3."
+
+
+def server_answer(stream: bytes, *, ended: bool = False) -> ServerAnswer | None:
+    """What the beginning of a server's stream says.
+
+    Args:
+        ended: nothing more will come.
+
+    Returns:
+        None as long as more of it must come to know; at the end, None only for nothing at all.
+    """
+    found = _server_answer(stream)
+    return ServerAnswer(kind="other") if found is None and stream and ended else found
+
+
+def _server_answer(stream: bytes) -> ServerAnswer | None:
+    other = ServerAnswer(kind="other")
+    if not stream:
+        return None
+    kind = stream[0]
+    if kind not in (_ALERT, _HANDSHAKE) or stream[1:2] not in (b"", b"\3"):
+        return other
+    if len(stream) < 5:
+        return None
+    length = int.from_bytes(stream[3:5], "big")
+    if kind == _ALERT:
+        if length != 2:
+            return other
+        if len(stream) < 7:
+            return None
+        return ServerAnswer(kind="alert", level=stream[5], alert=stream[6])
+    message, complete = _first_message(stream)
+    if message[:1] not in (b"", bytes((_SERVER_HELLO,))):
+        return other
+    if not complete:
+        return None
+    try:
+        return _server_hello(message[4:])
+    except NotTls:
+        return other
+
+
+def _first_message(stream: bytes) -> tuple[bytes, bool]:
+    """The first handshake message of as many records as it takes, and whether it is whole."""
+    message = b""
+    at = 0
+    while at + 5 <= len(stream) and stream[at] == _HANDSHAKE:
+        length = int.from_bytes(stream[at + 3 : at + 5], "big")
+        if not 0 < length <= _MAX_RECORD:
+            return b"\xff", True  # no message has this type
+        message += stream[at + 5 : at + 5 + length]
+        if len(message) >= 4:
+            size = 4 + int.from_bytes(message[1:4], "big")
+            if len(message) >= size:
+                return message[:size], True
+            if size > _MAX_HELLO:
+                return b"\xff", True
+        at += 5 + length
+    return message, False
+
+
+def _server_hello(body: bytes) -> ServerAnswer:
+    """RFC 8446, section 4.1.3."""
+    _, at = _vector(body, 34, 1)  # session
+    if len(body) < at + 3:
+        raise NotTls("a ServerHello without a cipher suite")
+    cipher_suite = int.from_bytes(body[at : at + 2], "big")
+    at += 3
+    extensions = _extensions(_vector(body, at, 2)[0]) if at < len(body) else {}
+    version = extensions.get(_SUPPORTED_VERSIONS, body[:2])
+    return ServerAnswer(
+        kind="server_hello",
+        version=int.from_bytes(version, "big"),
+        cipher_suite=cipher_suite,
+        retry=body[2:34] == _RETRY,
+        ech=_ECH in extensions,
+    )

@@ -54,7 +54,8 @@ def _tells_how(case: Case) -> Fired | None:
     ]  # fmt: skip
     if not about:
         return None
-    finding, mechanism = max(about, key=lambda one: one[1].count("."))
+    layer = step.layer if step is not None else "http"
+    finding, mechanism = max(about, key=lambda one: (one[0].layer == layer, one[1].count(".")))
     return Fired(finding.words, mechanism)
 
 

@@ -67,7 +67,7 @@ async def _called_off(server: TCPServer, running: asyncio.Task[None]) -> None:
     if hasattr(server, "protocol"):
         await server.protocol.handle(Closed())
     running.cancel()
-    await asyncio.wait([running])
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def requests_only(app: App) -> ASGIFramework:

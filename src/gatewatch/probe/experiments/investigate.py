@@ -1,20 +1,71 @@
-"""After the first pass: what in it may be interference, and the experiments that tell how."""
+"""After the first pass: the experiments that tell how, run so that none disturbs another.
+
+What sets a censor off may change what the next attempt meets. So experiments on different
+protocols run beside each other, each with addresses of its own; those on one protocol run one
+after the other; and what measures a rate, waits, or sends much, comes last and alone.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
-from gatewatch.probe.experiments.mechanism import Suspicion
+from gatewatch.probe.experiments import (
+    dns_answers,
+    dns_family,
+    dns_nobody,
+    dns_transport,
+    first_packet,
+    hidden_name,
+    hop,
+    host_header,
+    injection,
+    keyword,
+    no_sni,
+    quic_swap,
+    residual,
+    sni_swap,
+    tcp_port,
+    throughput,
+    who_answered,
+)
+from gatewatch.probe.experiments.mechanism import Bench, Experiment, Since, Suspicion
+from gatewatch.probe.experiments.suspicions import suspicions
 from gatewatch.probe.finding import Finding
 from gatewatch.probe.net import Vantage
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.seat import Seat
 
+__all__ = ["TOGETHER", "investigate", "suspicions"]
 
-def suspicions(url: str, keys: Json) -> list[Suspicion]:
-    """What in the test keys of a web_connectivity measurement may be interference."""
-    return []
+QUICK_S = 30.0
+"All of the quick ones together. Our choice: three times what they take where all is silent."
+
+TOGETHER: tuple[tuple[Experiment, ...], ...] = (
+    (dns_transport.EXPERIMENT,),
+    (dns_nobody.EXPERIMENT, dns_answers.EXPERIMENT),
+    (dns_family.EXPERIMENT,),
+    (sni_swap.EXPERIMENT, no_sni.EXPERIMENT),
+    (host_header.EXPERIMENT, keyword.EXPERIMENT),
+    (quic_swap.EXPERIMENT,),
+)
+"Lanes that run beside each other; within one, each experiment knows what those before it found."
+
+BESIDE: tuple[Experiment, ...] = (tcp_port.EXPERIMENT,)
+"Harmless to all others, and to itself: for all suspicions at once."
+
+ALONE: tuple[Experiment, ...] = (
+    who_answered.EXPERIMENT,
+    injection.EXPERIMENT,
+    throughput.EXPERIMENT,
+    hop.EXPERIMENT,
+    hidden_name.EXPERIMENT,
+    first_packet.EXPERIMENT,
+    residual.EXPERIMENT,
+)
+"""One after the other, when all lanes have ended: each for all suspicions before the next begins.
+What leaves the most behind comes last."""
 
 
 async def investigate(
@@ -26,11 +77,81 @@ async def investigate(
     deep: bool = False,
     rng: random.Random,
     tell: Callable[[str], None] = lambda words: None,
+    findings: list[Finding] | None = None,
 ) -> list[Finding]:
-    """Run what fits each suspicion, one experiment after the other.
+    """Run what fits each suspicion; what was found, in the order in which it was.
 
     Args:
         keys: test keys of the first pass, complete.
         deep: also what takes minutes.
+        findings: where they are put as they come, for whoever may have to stop it; what is in it
+            already is about the same input.
     """
-    return []
+    patience = seat.patience.experiment_s if deep else QUICK_S
+    lent, tainted = _known(seat)
+    bench = Bench(
+        seat=seat,
+        vantage=vantage,
+        rng=rng,
+        deadline=vantage.now() + min(patience, seat.patience.experiment_s),
+        deep=deep,
+        tell=tell,
+        findings=[] if findings is None else findings,
+        tainted=Since(tainted, vantage.zero),
+        lent=lent,
+    )
+    suspected = suspicions(url, keys)
+    async with asyncio.TaskGroup() as lanes:
+        for lane in TOGETHER:
+            lanes.create_task(_run(bench, lane, suspected))
+        for suspicion in suspected:
+            lanes.create_task(_run(bench, BESIDE, [suspicion]))
+    for experiment in ALONE:
+        await _run(bench, [experiment], suspected)
+    return bench.findings
+
+
+async def _run(
+    bench: Bench, experiments: Sequence[Experiment], suspected: Iterable[Suspicion]
+) -> None:
+    """Each experiment on each suspicion that it is about, until time is up."""
+    for suspicion in suspected:
+        for experiment in experiments:
+            if suspicion.layer not in experiment.layers or (experiment.deep and not bench.deep):
+                continue
+            if experiment is who_answered.EXPERIMENT and _is_settled(bench, suspicion):
+                continue
+            left = bench.left_s()
+            if left <= 0:
+                bench.tell(f"no time was left for {experiment.name}")
+                return
+            try:
+                async with asyncio.timeout(left):
+                    found = await experiment.run(bench, suspicion)
+            except TimeoutError:
+                bench.tell(f"{experiment.name} took too long")
+                return
+            if found is not None:
+                bench.findings.append(found)
+
+
+def _is_settled(bench: Bench, suspicion: Suspicion) -> bool:
+    """Was a page only unlike the control's, as pages are, and is neither Host nor path minded?"""
+    host_and_path = {
+        found.answer
+        for found in bench.findings
+        if found.experiment in ("host_header", "keyword")
+        and (found.host, found.depth) == (suspicion.host, suspicion.depth)
+    }
+    minded = {"name", "keyword"} & host_and_path
+    asked = bool(host_and_path) and not bench.deep
+    return suspicion.kind == "page" and asked and not minded
+
+
+_KNOWN: dict[tuple[str, ...], tuple[set[str], dict[str, float]]] = {}
+
+
+def _known(seat: Seat) -> tuple[set[str], dict[str, float]]:
+    """Which anchors are in use and which tainted, for all measurements from a place together."""
+    key = (*seat.addresses, "", *(anchor.address for anchor in seat.anchors))
+    return _KNOWN.setdefault(key, (set(), {}))
