@@ -8,8 +8,11 @@ from gatewatch.model.outcome import Outcome
 from tests.judge.build import (
     HTTP,
     HTTPS,
+    connect,
     control,
     finding,
+    handshake,
+    lookup,
     observed,
     plain_path,
     secure_path,

@@ -22,7 +22,6 @@ from gatewatch.probe.experiments.registry import EXPERIMENTS
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.runner import Done, Job, Limits, run_now
-from gatewatch.probe.scrub import Scrubber
 from gatewatch.probe.seat import Seat
 from gatewatch.probe.spool import Run, Spool
 from gatewatch.probe.visits import Visits
@@ -56,7 +55,6 @@ class ProbeRun:
         self._spool, self._out = spool, out
         self._deep, self._investigate, self._limits = deep, investigate, limits
         self._rng = random.Random(seed)
-        self._scrubber = Scrubber(seat.secrets)
         self._judge = LiveJudge(session.refdata)
         self._began: dict[Job, float] = {}
         self.found: list[Seen] = []
@@ -101,7 +99,7 @@ class ProbeRun:
             seen = Seen(test=job.test, input=job.input, outcome="failed", reason=done.failure,
                         seconds=seconds)  # fmt: skip
         else:
-            measurement = self._scrubber.clean(done.measurement)
+            measurement = self._seat.scrubber.clean(done.measurement)
             self._run.append(measurement)
             self._write(msgspec.json.encode(measurement) + b"\n")
             seen = self._seen(job, measurement, seconds)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from pathlib import Path
 from random import SystemRandom
 from typing import cast
@@ -14,12 +12,12 @@ from urllib.parse import urlsplit
 from gatewatch.cli.exits import UsageFault
 from gatewatch.cli.session import Session
 from gatewatch.model.errors import GatewatchError
-from gatewatch.model.target import canonical_host
+from gatewatch.model.target import canonical_host, is_address
 from gatewatch.probe.machine import own_addresses
-from gatewatch.probe.net import NO_RIGHT, Failed, Plain, Vantage, getaddrinfo
+from gatewatch.probe.net import NO_RIGHT, Failed
 from gatewatch.probe.trace.case import Reading
 from gatewatch.probe.trace.hiding import own_of, without
-from gatewatch.probe.trace.limited import Protocol, Target, Trace, trace
+from gatewatch.probe.trace.limited import Protocol, Trace, trace_from_here
 from gatewatch.probe.trace.reading import read
 from gatewatch.probe.trace.replies import Reply
 from gatewatch.refdata.snapshot import RefData
@@ -27,7 +25,8 @@ from gatewatch.wire import pcapng
 from gatewatch.wire.pcap import Frame, Reader
 
 PORTS = {"tls": 443, "http": 80, "quic": 443, "dns": 53}
-LOOKUP_S = 10.0
+INNOCENT = ("example.com", "example.org")
+"Names for documents (RFC 2606), with which nobody has a quarrel; other tools send them, too."
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -79,7 +78,7 @@ def run_trace(
     target: str,
     *,
     name: str | None,
-    control: str,
+    control: str | None,
     protocol: str | None,
     port: int | None,
     folder: Path,
@@ -97,8 +96,9 @@ def run_trace(
     tested = name or given
     if tested is None:
         raise UsageFault("an address needs a --name to send to it")
-    if tested == control:
-        raise UsageFault(f"{control} is the control; give another --control or --name")
+    innocent = control or next(one for one in INNOCENT if one != tested)
+    if tested == innocent:
+        raise UsageFault(f"{innocent} is the control; give another --control or --name")
     stem = f"{re.sub('[^0-9A-Za-z.-]', '_', where)}_{re.sub('[^0-9A-Za-z.-]', '_', tested)}"
     files = folder / f"{stem}_test.pcapng", folder / f"{stem}_control.pcapng"
     taken = next((file for file in files if file.exists()), None)
@@ -106,17 +106,20 @@ def run_trace(
         raise UsageFault(f"{taken} is there already; give another --folder")
     folder.mkdir(parents=True, exist_ok=True)
 
-    async def measure() -> Trace:
-        address = await _address(where)
-        to = Target(address, port or PORTS[chosen], cast(Protocol, chosen), path)
-        session.say(f"contacting {address} port {to.port}, from your own address, with the names "
-                    f"{control} and {tested}")  # fmt: skip
-        zero = asyncio.get_running_loop().time()
-        vantage = Vantage(reach=Plain(), addresses=(), zero=zero)
-        return await trace(vantage, to, tested, control, random=SystemRandom(), tell=session.detail)
-
+    to_port = port or PORTS[chosen]
+    session.say(f"contacting {where} port {to_port}, from your own address, with the names "
+                f"{innocent} and {tested}")  # fmt: skip
     try:
-        found = asyncio.run(measure())
+        found = trace_from_here(
+            where,
+            to_port,
+            cast(Protocol, chosen),
+            path,
+            tested,
+            innocent,
+            random=SystemRandom(),
+            tell=session.detail,
+        )
     except Failed as failed:
         why = NO_RIGHT if failed.failure == "permission_denied" else failed.failure
         raise CannotTrace(f"{target}: {why}") from None
@@ -151,24 +154,7 @@ def _parts(target: str) -> tuple[str, str | None, str]:
     if host is None:
         raise UsageFault(f"{target!r} is no URL, host or address")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return host, None if _is_address(host) else host, path
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-async def _address(host: str) -> str:
-    if _is_address(host):
-        return host
-    names = await getaddrinfo(host, timeout_s=LOOKUP_S)
-    if not names.addresses:
-        raise CannotTrace(f"{host}: {names.failure}")
-    return names.addresses[0]
+    return host, None if is_address(host) else host, path
 
 
 def _own(found: Trace) -> set[str]:

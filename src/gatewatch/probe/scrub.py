@@ -100,7 +100,7 @@ class Scrubber:
         if self._text is None:
             return value
         strings: dict[str, None] = {}
-        others = _gather(value, strings)
+        others = _gather(value, strings, self._numbers)
         held = {text: self._string(text) for text in self._held(list(strings))}
         if not held and not others:
             return value
@@ -308,7 +308,7 @@ def scrubber_of(secrets: tuple[str, ...]) -> Scrubber:
 _RUN_OF_TEXT = re.compile(_RUN.pattern.decode())
 
 
-def _gather(value: Any, strings: dict[str, None]) -> bool:
+def _gather(value: Any, strings: dict[str, None], numbers: set[int]) -> bool:
     """All strings of a JSON value; whether there is anything else that must be looked at."""
     match value:
         case str():
@@ -317,17 +317,17 @@ def _gather(value: Any, strings: dict[str, None]) -> bool:
         case dict():
             others = False
             for key, entry in value.items():
-                others |= _gather(key, strings) | _gather(entry, strings)
+                others |= _gather(key, strings, numbers) | _gather(entry, strings, numbers)
             return others
         case list() | tuple():
             others = _are_octets(value)
             for entry in value:
-                others |= _gather(entry, strings)
+                others |= _gather(entry, strings, numbers)
             return others
         case bool() | None | float():
             return False
         case int():
-            return value >= 1 << 24
+            return value in numbers
         case _:
             return isinstance(value, bytes)
 

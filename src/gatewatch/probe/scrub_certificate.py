@@ -55,7 +55,8 @@ def _blot(der: bytes, changed: bytearray) -> None:
     blots = [parts[2][1:], fields[0][1:]] + [(at, end) for tag, at, end in key if tag == BIT_STRING]
     for at, end in blots:
         changed[at:end] = bytes(end - at)
-    changed[fields[0][2] - 1] = 1  # serial numbers are positive
+    _, at, end = fields[0]
+    changed[at:end] = b"\x01" * (end - at)  # serial numbers are positive, and have no idle zeros
     for _, at, end in extensions:
         for _, first, last in _inside(der, at, end):
             for _, begins, ends in _inside(der, first, last):

@@ -79,8 +79,11 @@ def run(
         str | None, typer.Option("--name", help="The name to send; else the target's.")
     ] = None,
     control: Annotated[
-        str, typer.Option("--control", help="An innocent name, sent to the same server first.")
-    ] = "example.com",
+        str | None,
+        typer.Option(
+            "--control", help="An innocent name, sent to the same server first; example.com."
+        ),
+    ] = None,
     protocol: Annotated[
         Protocol | None, typer.Option("--protocol", help="Else by the URL; TLS without one.")
     ] = None,

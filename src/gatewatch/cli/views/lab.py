@@ -28,6 +28,9 @@ COLUMNS = [
     "measurement",
 ]
 
+QUICK = ("mechanism", "trigger")
+"What experiments find out without --deep; the rest they may."
+
 ACTS_SHOWN = 30
 "More of them are in the log; a table of thousands tells nobody anything."
 
@@ -214,16 +217,21 @@ def _depths(checked: LabCheck) -> Iterable[RenderableType]:
             for one in told
         ],
     )
-    yield heading("What they did not")
-    things = {one.thing for one in told}
-    yield grid(
-        ["scenario", "on", "target", "", "true", "said"],
-        [
-            (one.scenario, one.network, one.url, one.thing, one.true, one.said or "nothing")
-            for one in checked.particulars
-            if not one.good and one.thing in things
-        ],
-    )
+    deep = any(one.thing == "hop" and one.said is not None for one in checked.particulars)
+    missed = [
+        one
+        for one in checked.particulars
+        if not one.good and (deep or one.said is not None or one.thing in QUICK)
+    ]
+    if missed:
+        yield heading("What they did not")
+        yield grid(
+            ["scenario", "on", "target", "", "true", "said"],
+            [
+                (one.scenario, one.network, one.url, one.thing, one.true, one.said or "nothing")
+                for one in missed
+            ],
+        )
 
 
 def _scenarios(compared: Sequence[Comparison]) -> RenderableType:

@@ -78,6 +78,7 @@ async def investigate(
     rng: random.Random,
     tell: Callable[[str], None] = lambda words: None,
     findings: list[Finding] | None = None,
+    alone: Sequence[Experiment] = ALONE,
 ) -> list[Finding]:
     """Run what fits each suspicion; what was found, in the order in which it was.
 
@@ -86,6 +87,7 @@ async def investigate(
         deep: also what takes minutes.
         findings: where they are put as they come, for whoever may have to stop it; what is in it
             already is about the same input.
+        alone: what comes after all else.
     """
     patience = seat.patience.experiment_s if deep else QUICK_S
     lent, tainted = _known(seat)
@@ -106,7 +108,7 @@ async def investigate(
             lanes.create_task(_run(bench, lane, suspected))
         for suspicion in suspected:
             lanes.create_task(_run(bench, BESIDE, [suspicion]))
-    for experiment in ALONE:
+    for experiment in alone:
         await _run(bench, [experiment], suspected)
     return bench.findings
 

@@ -197,7 +197,7 @@ def _read(found: Swapped, suspicion: Suspicion) -> tuple[str | None, Trigger | N
 def commonest_step(found: Swapped) -> str:
     """The step at which most of what is suspected failed."""
     bad = found.failed or [one for one in found.again if not one.ok]
-    steps = [one.trial.step for one in bad]
+    steps = [one.trial.step for one in bad if one.ending == found.ending] or ["tls"]
     return max(sorted(set(steps)), key=steps.count)
 
 

@@ -97,11 +97,14 @@ class Swapped:
 
     @property
     def ending(self) -> Ending:
-        """How most of what is suspected ended."""
-        bad = [one for one in self.suspect if not one.ok]
-        if len(bad) < len(self.changed):
+        """How most of what is suspected ended, silence only where nothing else was met.
+
+        Forged packets are sent once, and get lost; and after a trigger silence may follow.
+        """
+        if self.changed:
             return "changed"
-        return commonest(bad or [one for one in self.again if not one.ok])
+        bad = [one for one in (*self.suspect, *self.again) if not one.ok and one.told]
+        return commonest([one for one in bad if one.ending != "timeout"] or bad)
 
     @property
     def innocent_failed(self) -> list[Attempt]:
@@ -208,13 +211,21 @@ async def _round(
         for anchor, one in counted
         if one.ok and one.shown != shown[anchor.address].shown
     ]
-    failed = {id(one) for one in found.failed}
-    hit = [anchor for anchor, one in counted if id(one) in failed]
-    clean = await asyncio.gather(*(_is_clean(arms, anchor, within, found) for anchor in hit))
-    remembering = [anchor for anchor, free in zip(hit, clean, strict=True) if not free]
-    for anchor in good:
-        if anchor not in remembering:
+    if not found.failed:
+        for anchor in good:
             bench.tainted.pop(anchor.address, None)
+        return
+    clean = await asyncio.gather(*(_is_clean(arms, anchor, within, found) for anchor in good))
+    failed = {id(one) for one in found.failed}
+    by_anchor = {anchor.address: one for anchor, one in counted}
+    for anchor, free in zip(good, clean, strict=True):
+        one = by_anchor.get(anchor.address)
+        if free:
+            bench.tainted.pop(anchor.address, None)
+        elif one is not None and id(one) not in failed:
+            # It went well and something was set off all the same: what was forged got lost.
+            found.suspect.remove(one)
+            found.after.append(one)
 
 
 async def _nothing() -> None:

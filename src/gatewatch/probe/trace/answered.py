@@ -28,24 +28,23 @@ def impossible(case: Case, probe: Probe, reply: Reply) -> bool:
     the server, as the control shows. A second copy of a request may have gone another way: then
     only a distance that no way bridges counts, or packets that did not come the server's way.
     """
-    distance = case.distance
+    distance, nearest = case.distance, case.nearest
     own = case.own(probe, reply.frames)
     if distance is not None and probe.ttl >= distance:
         return False
-    near = distance is not None and probe.ttl > distance - DISTANCE_SLACK
-    if probe.expired and probe.copies == 1:
+    if probe.expired and (probe.copies == 1 or not own):
         return True
-    if probe.expired and not own:
-        return True
-    if distance is None:
+    if nearest is None or probe.ttl >= nearest:
         return False
-    if near:
+    if probe.ttl > nearest - DISTANCE_SLACK:
         return not own
     if reply.kind not in ("hello", "page", "alert") or not own:
         return True
     # what looks like the server's in every way may have gone a shorter one of several ways, unless
-    # its connection came back as the control's did, which needed far more hops there
-    return probe.ttl <= distance - FAR and _same_way_as_control(case, probe)
+    # its connection came back as the control's did, whose requests expired many hops further out
+    control = case.control
+    expired = control.furthest if control else 0
+    return probe.ttl <= expired - FAR and _same_way_as_control(case, probe)
 
 
 def _same_way_as_control(case: Case, probe: Probe) -> bool:

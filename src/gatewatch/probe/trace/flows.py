@@ -30,6 +30,8 @@ _REQUEST_MOST = 1 << 16
 _DNS, _QUIC = 53, 443
 _JITTER_NS = 200_000_000
 "By how much a round trip may differ from the one before it. Our choice, as TCP's shortest RTO."
+_SAME_WAY = 1
+"Hops by which the ways of one connection's packets may differ. Our choice, as in `path`."
 _PATIENCE_NS = 1_000_000_000
 "The same where no round trip was seen: TCP's first RTO (RFC 6298)."
 
@@ -163,6 +165,7 @@ def collect(frames: Iterable[Frame], *, knocks: bool = False, most: int = FRAMES
         probe
         for key, heard in flows.items()
         for probe in (_connections if key.protocol == TCP else _exchanges)(heard)
+        if probe.syns or probe.request
     ]
     if knocks:
         for probe in found:
@@ -286,8 +289,8 @@ def _answers(probe: Probe, frame: Frame) -> bool:
 
     It does if it acknowledges the request to its end, and no FIN behind it. Injectors do not
     always take that trouble, so what comes before the client closes counts as well, unless it
-    is the end of a connection that was idle for the server: a FIN or RST that does not know of
-    the request, and comes later than an answer to it would.
+    may be the end of a connection that was idle for the server: a FIN or RST that does not know
+    of the request, and came the server's way or later than an answer would.
     """
     packet = frame.packet
     ends = bool(packet.flags & (RST | FIN)) and not length(packet)
@@ -295,7 +298,13 @@ def _answers(probe: Probe, frame: Frame) -> bool:
         return probe.closed is None or not ends or packet.ack == probe.ends
     if probe.closed is not None:
         return False
-    return not ends or frame.time_ns - probe.request[-1].time_ns <= _patience_ns(probe)
+    if not ends:
+        return True
+    if packet.flags & ACK and (
+        probe.synack is None or abs(packet.ttl - probe.synack.packet.ttl) <= _SAME_WAY
+    ):
+        return False
+    return frame.time_ns - probe.request[-1].time_ns <= _patience_ns(probe)
 
 
 def _patience_ns(probe: Probe) -> int:

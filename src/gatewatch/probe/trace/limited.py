@@ -19,15 +19,18 @@ import dns.message
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
+from gatewatch.model.target import is_address
 from gatewatch.probe.hello import client_hello
 from gatewatch.probe.net import (
     FULL_TTL,
     Datagrams,
     Failed,
+    Plain,
     Stream,
     Tap,
     Vantage,
     connect,
+    getaddrinfo,
     knock,
 )
 from gatewatch.probe.trace.flows import collect
@@ -42,6 +45,7 @@ WAVE = 10
 "Distances of one volley. Our choice: no host minds so many connections."
 BEYOND = 3
 "Distances behind the server's at which the tested name is sent as well: see `silent`."
+LOOKUP_S = 10.0
 CONNECT_S = 5.0
 ANSWER_S = 1.3
 """How long an answer is waited for, at least. Our choice: the system sends a request again after
@@ -127,6 +131,42 @@ async def trace(
                 break
         found.lost += tap.lost
     return found
+
+
+def trace_from_here(
+    host: str,
+    port: int,
+    protocol: Protocol,
+    path: str,
+    name: str,
+    control_name: str,
+    *,
+    random: Random,
+    tell: Callable[[str], None] = lambda words: None,
+) -> Trace:
+    """`trace` from this machine, in an event loop of its own.
+
+    Args:
+        host: a name, which the system looks up, or an address.
+
+    Raises:
+        Failed: by name, of the lookup or for want of the right to listen.
+    """
+
+    async def go() -> Trace:
+        address = host
+        if not is_address(host):
+            names = await getaddrinfo(host, timeout_s=LOOKUP_S)
+            if not names.addresses:
+                raise Failed(names.failure or "dns_no_answer")
+            address = names.addresses[0]
+        tell(f"{protocol} to {address} port {port}")
+        zero = asyncio.get_running_loop().time()
+        vantage = Vantage(reach=Plain(), addresses=(), zero=zero)
+        target = Target(address, port, protocol, path)
+        return await trace(vantage, target, name, control_name, random=random, tell=tell)
+
+    return asyncio.run(go())
 
 
 def _waves(most: int) -> list[range]:

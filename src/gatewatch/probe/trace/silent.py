@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatewatch.probe.trace import words
 from gatewatch.probe.trace.case import Case, Placement, Reading, reading
+from gatewatch.probe.trace.path import Path
 from gatewatch.probe.trace.placing import ALIVE_LEAST, blocked, closed_in_full, first_of_each_ttl
 
 SHARE_FAILED = 0.25
@@ -11,8 +12,10 @@ SHARE_FAILED = 0.25
 captures of CenTrace (2022), sound ones have none to speak of, those that it gave up on a quarter
 and more; where one in four fails, a run of silences is no rare event."""
 SILENT_LEAST = 3
-"""Silent probes behind the server's distance that make a silence. Our choice: at 10 % loss either
-way, three in a row are one in two hundred."""
+"Silent probes behind the server's distance that make a silence, however good the line. Our choice."
+CHANCE = 1e-3
+"""Of so many silent probes in a row on a line that loses what this one is seen to lose. Our choice:
+of a thousand captures of bad lines one would be called blocked."""
 SILENT_SHARE = 0.8
 "Of the probes that far; the rest may have gone a longer one of several ways. Our choice."
 DEAD_LEAST = 5
@@ -61,6 +64,8 @@ def silence(case: Case) -> Reading | None:
         return None
     control = case.control
     assert control is not None, "it gave the distance"
+    if _usual_silence(case, control, distance) ** len(silent) > CHANCE:
+        return None
     killed = not any(p.late for p in silent)
     last = case.test.furthest
     if killed:  # the connection is alive until its request has passed the box
@@ -83,6 +88,19 @@ def silence(case: Case) -> Reading | None:
         case, "blocked", evidence,
         mechanism=_timeout(case), placement=placement, hop=hop, hop_ttl=ttl,
     )  # fmt: skip
+
+
+def _usual_silence(case: Case, control: Path, distance: int) -> float:
+    """The share of requests that go unanswered where somebody is known to answer: at the control,
+    and of the tested name's as far as they still expire."""
+    known = [p for p in control.probes if p.ttl >= distance or p.ttl in control.hops]
+    known += [
+        p
+        for p in case.test.probes
+        if p.ttl <= case.test.furthest and (p.ttl in case.test.hops or p.ttl in control.hops)
+    ]
+    missing = sum(not p.told and not p.heard for p in known)
+    return (missing + 1) / (len(known) + 2)  # Laplace's rule: a few answers do not prove a line
 
 
 def _silent_at_any(case: Case) -> Reading | None:
