@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,6 +107,44 @@ def run_probe(session: Session, options: ProbeOptions) -> ExitCode:
         session.output = None  # it holds the measurements
         show_found(session, running.found)
     return exit_code(running)
+
+
+def diff(
+    session: Session,
+    *,
+    urls: Sequence[str],
+    files: Sequence[Path],
+    lists: Sequence[str],
+    through: str | None,
+    measured: Path | None,
+    ca: Path | None,
+    yes: bool,
+) -> ExitCode:
+    """The same list here and there, side by side.
+
+    Args:
+        through: URL of a proxy.
+        measured: what another machine measured, JSON Lines.
+    """
+    import random
+
+    from gatewatch.cli.views.probe import show_diff
+    from gatewatch.probe.experiments.blockdiff import diff_now
+    from gatewatch.probe.proxy import parse_proxy
+
+    heed_sockets()
+    if (through is None) == (measured is None):
+        raise UsageFault("diff wants --through PROXY, or --with FILE")
+    jobs = plan(session.refdata, urls=urls, files=files, lists=lists, services=(), tests=())
+    there = measured or parse_proxy(through or "")
+    seat = seat_of_machine(ca=ca)
+    contacts = [through] if through else []
+    consented(session, consent_text(jobs, seat, contacts, deep=False), yes=yes)
+    seat = _placed(session, seat)
+    inputs = [job.input for job in jobs if job.input]
+    rows = diff_now(inputs, seat, there, rng=random.Random(), tell=session.detail)
+    show_diff(session, rows)
+    return ExitCode.DONE
 
 
 def seat_of(options: ProbeOptions) -> Seat:

@@ -146,6 +146,57 @@ def run(
     raise Ended(code)
 
 
+@command(
+    group,
+    "diff",
+    examples=[
+        "gatewatch probe diff -i https://www.example.org/ --through socks5://192.0.2.1:1080",
+        "gatewatch probe diff --list ir --with measured-elsewhere.jsonl --csv",
+    ],
+)
+def diff(
+    session: Session,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", help="A URL; may be given again.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("--file", "-f", help="URLs, one a line; - is stdin.")
+    ] = None,
+    lists: Annotated[
+        list[str] | None, typer.Option("--list", help="A country's test list, such as ir.")
+    ] = None,
+    through: Annotated[
+        str | None, typer.Option("--through", help="A SOCKS5 or HTTP proxy elsewhere.")
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option("--with", help="What another machine measured: JSON Lines.")
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", envvar="GATEWATCH_CA", help="PEM file of authorities to trust."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Consent; do not ask.")] = False,
+) -> None:
+    """The same list through two networks, side by side, step by step.
+
+    A difference says at which step the two part, and not whose doing it is.
+    """
+    from gatewatch.cli.probe_session import diff as compared
+
+    raise Ended(
+        compared(
+            session,
+            urls=tuple(inputs or ()),
+            files=tuple(files or ()),
+            lists=tuple(lists or ()),
+            through=through,
+            measured=measured,
+            ca=ca,
+            yes=yes,
+        )
+    )
+
+
 @command(group, "tests", examples=["gatewatch probe tests", "gatewatch probe tests --json"])
 def tests(session: Session) -> None:
     """The tests there are: what each asks, and what it takes."""

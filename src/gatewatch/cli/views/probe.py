@@ -18,9 +18,13 @@ from gatewatch.cli.verdicts import show_verdicts
 from gatewatch.flow import judge_paths
 from gatewatch.model.errors import NoData
 from gatewatch.model.outcome import Outcome
+from gatewatch.probe.experiments.blockdiff import Row
 from gatewatch.probe.spool import Run
 
 COLUMNS = ["test", "input", "outcome", "reason", "mechanisms", "seconds", "words"]
+DIFFERENCES = (
+    "url verdict differs here.failed here.failure there.failed there.failure words".split()
+)
 RUNS = ["run", "began", "state", "tests", "country", "asn", "planned", "measurements", "submitted"]
 
 
@@ -90,3 +94,23 @@ def show_run(session: Session, run: Run) -> None:
     if not run.file.exists():
         raise NoData(f"{run.facts.id} holds no measurement")
     show_verdicts(session, judge_paths([str(run.file)], session.refdata), live=False)
+
+
+def show_diff(session: Session, rows: Sequence[Row]) -> None:
+    """Two vantages side by side; where they part comes first."""
+    ordered = sorted(rows, key=lambda row: (row.verdict == "same", row.url))
+    session.show(
+        sheet_of(ordered, DIFFERENCES),
+        document=ordered,
+        view=lambda: _diff_view(ordered),
+        empty_is_answer=True,
+    )
+
+
+def _diff_view(rows: Sequence[Row]) -> Iterable[RenderableType]:
+    counts = Counter(row.verdict for row in rows)
+    yield text(", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
+    yield grid(
+        ["url", "verdict", "at", "here and there"],
+        [(row.url, row.verdict, row.differs or "", row.words) for row in rows],
+    )

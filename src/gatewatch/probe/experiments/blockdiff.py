@@ -173,6 +173,18 @@ async def blockdiff(
     return [_without_addresses(row, seats) for row in rows]
 
 
+def diff_now(
+    urls: Sequence[str],
+    here: Seat,
+    there: Proxy | Seat | Path | There,
+    *,
+    rng: random.Random,
+    tell: Tell = say_nothing,
+) -> list[Row]:
+    """`blockdiff`, to its end."""
+    return asyncio.run(blockdiff(urls, here, there, rng=rng, tell=tell))
+
+
 def _without_addresses(row: Row, seats: Iterable[Seat]) -> Row:
     """The same without the addresses of those who measured."""
     plain = msgspec.to_builtins(row)
@@ -287,7 +299,7 @@ def side_of(url: str, keys: Json) -> Side:
         found = keys.get(name)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
-    requests = entries("requests")
+    requests = [one for one in entries("requests") if one.get("network") != "udp"]
     newest = requests[0] if requests else {}
     answer = newest.get("response")
     if newest.get("failure") is None and isinstance(answer, dict):

@@ -55,6 +55,8 @@ TOGETHER: tuple[tuple[Experiment, ...], ...] = (
 BESIDE: tuple[Experiment, ...] = (tcp_port.EXPERIMENT,)
 "Harmless to all others, and to itself: for all suspicions at once."
 
+WHO_AND_WHERE: tuple[Experiment, ...] = (who_answered.EXPERIMENT, hop.EXPERIMENT)
+
 ALONE: tuple[Experiment, ...] = (
     who_answered.EXPERIMENT,
     injection.EXPERIMENT,
@@ -121,7 +123,7 @@ async def _run(
         for experiment in experiments:
             if suspicion.layer not in experiment.layers or (experiment.deep and not bench.deep):
                 continue
-            if experiment is who_answered.EXPERIMENT and _is_settled(bench, suspicion):
+            if experiment in WHO_AND_WHERE and _is_settled(bench, suspicion):
                 continue
             left = bench.left_s()
             if left <= 0:
@@ -137,17 +139,28 @@ async def _run(
                 bench.findings.append(found)
 
 
+EVERYBODY = frozenset({"everything", "any_name", "any_keyword", "all_names"})
+"Answers by which what happens to the site happens to whatever else, as behind a captive portal."
+
+
 def _is_settled(bench: Bench, suspicion: Suspicion) -> bool:
-    """Was a page only unlike the control's, as pages are, and is neither Host nor path minded?"""
-    host_and_path = {
-        found.answer
+    """Need nobody ask any more who answers, or where?
+
+    Where everything fares alike, whoever does it has no quarrel with the site; and where a page
+    was only unlike the control's, as pages are, and nobody minds Host or path, the question does
+    not arise unless all is to be asked.
+    """
+    answers = {
+        found.experiment: found.answer
         for found in bench.findings
-        if found.experiment in ("host_header", "keyword")
-        and (found.host, found.depth) == (suspicion.host, suspicion.depth)
+        if (found.host, found.depth, found.layer)
+        == (suspicion.host, suspicion.depth, suspicion.layer)
     }
-    minded = {"name", "keyword"} & host_and_path
-    asked = bool(host_and_path) and not bench.deep
-    return suspicion.kind == "page" and asked and not minded
+    if EVERYBODY & {*answers.values()}:
+        return True
+    asked = {answers.get("host_header"), answers.get("keyword")} - {None}
+    minded = asked & {"name", "keyword"}
+    return suspicion.kind == "page" and bool(asked) and not minded and not bench.deep
 
 
 _KNOWN: dict[tuple[str, ...], tuple[set[str], dict[str, float]]] = {}
