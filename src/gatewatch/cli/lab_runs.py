@@ -20,7 +20,7 @@ from gatewatch.lab.enclosure import Enclosure, Tell
 from gatewatch.lab.namespaces import CannotSeal
 from gatewatch.lab.reduced import CANNOT_DO, needs_packets, run_reduced
 from gatewatch.lab.runs import prepare, run_in_world, run_world
-from gatewatch.lab.scenario import Scenario, with_loss
+from gatewatch.lab.scenario import Scenario, unhurried, with_loss
 from gatewatch.lab.trial import why_not
 from gatewatch.lab.visits import Client
 from gatewatch.lab.world import WorldFailed
@@ -83,6 +83,8 @@ class LabSession:
         if not scenarios:
             raise NoData("no scenario is of that kind")
         scenarios = [with_loss(one, self._loss) for one in scenarios] if self._loss else scenarios
+        if self._client.deep:
+            scenarios = [unhurried(one) for one in scenarios]
         kept = [one for one in scenarios if not self.reduced or self._runs_reduced(one)]
         if not kept:
             raise NoData("nothing of it runs in the reduced lab")

@@ -183,6 +183,8 @@ class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     "Censors that must have acted on it, by the log."
     accept: tuple[Literal["open", "down", "blocked", "server_side", "unclear"], ...] = ()
     "What one plain measurement may honestly conclude besides, and nothing worse."
+    soon: bool = False
+    "True only moments after the one before it, while what that set off lasts."
     words: str = ""
 
 
@@ -216,6 +218,12 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def vantages(self) -> list[str]:
         """Networks with a vantage point."""
         return [name for name, network in self.networks.items() if network.probe]
+
+
+def unhurried(scenario: Scenario) -> Scenario:
+    """The same world for a client that takes minutes: without what is true for moments only."""
+    kept = tuple(one for one in scenario.expect if not one.soon)
+    return structs.replace(scenario, expect=kept)
 
 
 def with_loss(scenario: Scenario, loss: float) -> Scenario:

@@ -50,6 +50,9 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         return DEEP_VISIT_S if self.deep or self.command else VISIT_S
 
 
+SETTLE_S = 0.1
+"After each measurement, so that what is still on its way is not taken for the next one's."
+
 PROBE = Client()
 FIRST_PASS = Client(experiments=False)
 
@@ -162,6 +165,7 @@ def visit_all(
             failure = _measure(expectation.url, seat, uid, scenario, file, client)
         else:
             failure = _call([*client.command, "-i", expectation.url, "-o", str(file)], file, seat)
+        time.sleep(SETTLE_S)
         visits.append(
             Visit(
                 scenario=scenario.id,

@@ -46,7 +46,7 @@ class WebServer:
         """HTTP/1.1, or what TLS has agreed upon."""
         loop = asyncio.get_running_loop()
         server = TCPServer(self._app, loop, self._config, self._context, {}, reader, writer)
-        running = loop.create_task(server.run())
+        running = loop.create_task(_run(server, writer))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -59,6 +59,12 @@ class WebServer:
         server = UDPServer(self._app, loop, self._config, self._context, {})
         await listening.datagrams(address, HTTPS_PORT, lambda: server)
         listening.start(server.run())
+
+
+async def _run(server: TCPServer, writer: asyncio.StreamWriter) -> None:
+    """Serve a connection, unless it was reset before that could begin."""
+    if writer.get_extra_info("socket") is not None:
+        await server.run()
 
 
 async def _called_off(server: TCPServer, running: asyncio.Task[None]) -> None:

@@ -262,7 +262,7 @@ def _refused(tried: _Tried, how: str, sure: bool) -> Read:
     ms = f"The refusal comes after {soonest * 1000:.0f} ms"
     if sure and soonest < NEARER * server and server - soonest > LEAST_S:
         words = f"{how}. {ms}, the server's own word after {server * 1000:.0f} ms: it is not its."
-        return "nearer", "tcp.refused", "address", "in_path", words
+        return "nearer", "tcp.refused", "address", "unknown", words
     own = f", the address's word at other ports after {server * 1000:.0f} ms" if quickest else ""
     return "as_far", None, None, None, f"{how}. {ms}{own}: it may be the server's own."
 

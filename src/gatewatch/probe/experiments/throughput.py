@@ -380,13 +380,17 @@ def _said(suspicion: Suspicion, ours: _Compared, theirs: _Compared | None, secur
             trials,
             mechanism=None if stalls else proven,
             trigger="name",
+            placement="in_path",  # who only listens cannot hold packets back
             **_numbers(slowed.effect),
         )
     if theirs is not None and theirs.both_stall and any(one.whole for one in ours.innocent):
         size = fmean(one.trial.bytes or 0 for one in (*theirs.suspect, *theirs.innocent))
         words = f"whatever the name, this address stalls after {size / 1000:.0f} kB; ours does not"
         trigger = "address" if suspicion.reached else None
-        return finding(EXPERIMENT, suspicion, "stalled_at_address", words, trials, trigger=trigger)
+        return finding(
+            EXPERIMENT, suspicion, "stalled_at_address", words, trials, trigger=trigger,
+            placement="in_path",
+        )  # fmt: skip
     for one in (theirs, ours):
         if one is not None and one.decision == "not_slowed" and one.effect is not None:
             words = f"{_share(one.effect)} of an innocent name's throughput: the name slows nothing"
