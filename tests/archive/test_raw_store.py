@@ -46,8 +46,8 @@ def test_a_store_is_made_only_when_asked_and_only_where_nothing_is(tmp_path):
 
 
 def test_a_store_of_a_newer_layout_is_refused(store):
-    (store.root / "gatewatch-store.json").write_text('{"layout": 2}')
-    with pytest.raises(GatewatchError, match="layout 2; this gatewatch reads up to 1"):
+    (store.root / "gatewatch-store.json").write_text('{"layout": 3}')
+    with pytest.raises(GatewatchError, match="layout 3; this gatewatch reads up to 2"):
         Store.open(store.root)
     (store.root / "gatewatch-store.json").write_text("{")
     with pytest.raises(GatewatchError, match="wanted a JSON object"):
