@@ -9,17 +9,14 @@ from random import Random
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import binary, booleans, integers, lists, none, one_of, sampled_from
+from hypothesis.strategies import booleans, integers, none, one_of, sampled_from
 
 from gatewatch.lab.certificates import Office
 from gatewatch.probe.hello import (
     Hello,
     client_hello,
     ech_extension,
-    middle_of,
     say_hello,
-    segments,
-    split_records,
 )
 from gatewatch.probe.steps import connect
 from gatewatch.wire import tls as wire
@@ -91,36 +88,12 @@ def test_a_real_server_takes_the_hello(server, name, options, version):
     assert (answer.kind, answer.version) == ("server_hello", version)
 
 
-@pytest.mark.parametrize("sizes", [(), (1,), (5, 5, 5), (100, 1)])
-def test_a_real_server_puts_a_hello_in_many_records_together(server, sizes):
-    hello = split_records(client_hello(NAME, random=Random(3)), *sizes)
-    answer = server_answer(greeted(server, hello))
-    assert answer is not None
-    assert answer.kind == "server_hello"
-    assert hello.count(b"\x16\x03\x01") >= 1 + len(sizes)
-
-
 def test_a_server_that_has_no_such_protocol_says_so(server):
     answer = server_answer(
         greeted(server, client_hello(NAME, random=Random(3), versions=(0x0301,)))
     )
     assert answer is not None
     assert (answer.kind, answer.alert) == ("alert", 70)
-
-
-def test_a_name_is_found_in_the_hello_that_holds_it():
-    hello = client_hello(NAME, random=Random(3))
-    at = middle_of(hello, NAME)
-    first, second = segments(hello, at)
-    assert NAME.encode() not in first
-    assert NAME.encode() not in second
-    assert first + second == hello
-    assert middle_of(hello, "elsewhere.example") == len(hello) // 2
-
-
-@given(binary(max_size=50), lists(integers(0, 50), max_size=4))
-def test_segments_are_the_data(data, at):
-    assert b"".join(segments(data, *sorted(at))) == data
 
 
 # -- said to somebody ------------------------------------------------------------------------------
@@ -186,20 +159,7 @@ def test_a_real_server_answers_over_the_wire_one_byte_at_a_time(server):
         await reader.read(-1)
 
     hello = client_hello(NAME, random=Random(3))
-    found = said(serve, segments(hello, 1, middle_of(hello, NAME)), timeout_s=2.0)
+    found = said(serve, hello, timeout_s=2.0)
     assert (found.failure, found.answered) == (None, "server_hello")
     assert found.answer is not None
     assert found.answer.cipher_suite in (0x1301, 0x1302, 0x1303)
-
-
-def test_each_part_is_written_by_itself():
-    async def say() -> list[int]:
-        async with Town() as town:
-            await town.tcp(SITE, 443, sends(ALERT))
-            reached = await connect(town.vantage(), SITE, 443)
-            assert reached.stream is not None
-            await say_hello(reached.stream, [b"a", b"bc"], timeout_s=1.0)
-            reached.stream.close()
-            return [e.num_bytes for e in reached.stream.events if e.operation == "write"]
-
-    assert asyncio.run(say()) == [1, 2]

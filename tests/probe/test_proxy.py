@@ -12,7 +12,7 @@ import pytest
 from gatewatch.lab.certificates import Office
 from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.probe.net import Connect
-from gatewatch.probe.proxy import NotAProxy, Proxy, connect_through, parse_proxy
+from gatewatch.probe.proxy import NotAProxy, Proxy, parse_proxy
 from gatewatch.probe.steps import Exchange, Request, connect, exchange, handshake, lookup
 from tests.probe.town import Stream, Town, closes, http, resets, sends, stays_silent
 
@@ -28,9 +28,7 @@ def connected(proxy: Proxy, serve: Stream | None, host: str = NAME, **options) -
         async with Town() as town:
             if serve is not None:
                 await town.tcp(PROXY, 8, serve)
-            found = await connect_through(
-                town.vantage(), proxy, host, 443, **{"timeout_s": 0.4, **options}
-            )
+            found = await proxy.connect(town.vantage(), host, 443, **{"timeout_s": 0.4, **options})
             if found.stream is not None:
                 found.stream.close()
             return found
@@ -190,7 +188,7 @@ def test_what_the_server_says_first_is_not_lost_in_the_proxy(scheme, serve):
     async def listen() -> bytes:
         async with Town() as town:
             await town.tcp(PROXY, 8, serve)
-            found = await connect_through(town.vantage(), through(scheme), NAME, 25)
+            found = await through(scheme).connect(town.vantage(), NAME, 25, timeout_s=1.0)
             assert found.stream is not None
             heard = b""
             while len(heard) < 5:

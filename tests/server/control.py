@@ -69,7 +69,7 @@ def with_control(
 
     async def run() -> Any:
         store = Store.open(folder / "store", create=True)
-        given = settings or Settings(spool=ROOMY)
+        given = settings or Settings(intake=ROOMY)
         async with Control(store, refdata or Known(), greeting, given, now=now) as control:
             return await talk(control)
 

@@ -368,7 +368,7 @@ def test_no_address_of_a_client_is_in_any_file(tmp_path, capfd):
 
 
 BOMB = zstandard.compress(bytes(200 << 20))
-SMALL = Settings(spool=ROOMY, door=DoorLimits(body_bytes=1 << 20))
+SMALL = Settings(intake=ROOMY, door=DoorLimits(body_bytes=1 << 20))
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_bad_body_is_refused_with_words_and_the_next_good_one_taken(
 
 
 def test_a_client_that_asks_too_much_is_told_when_to_come_again(tmp_path):
-    few = Settings(spool=ROOMY, door=DoorLimits(per_s=1.0, burst=5.0))
+    few = Settings(intake=ROOMY, door=DoorLimits(per_s=1.0, burst=5.0))
 
     async def talk(control):
         return [await get(control, "/api/v1/test-helpers") for _ in range(7)]

@@ -44,7 +44,7 @@ def ask(tmp_path):
     (folder / "README.txt").write_text("not a link")
 
     def ask(talk):
-        return with_control(tmp_path, talk, Settings(spool=ROOMY, run_links=folder))
+        return with_control(tmp_path, talk, Settings(intake=ROOMY, run_links=folder))
 
     return ask
 
@@ -113,4 +113,4 @@ def test_a_file_that_is_no_descriptor_stops_the_server_from_starting(tmp_path, c
         raise AssertionError("it started")
 
     with pytest.raises(GatewatchError, match=words):
-        with_control(tmp_path, talk, Settings(spool=ROOMY, run_links=folder))
+        with_control(tmp_path, talk, Settings(intake=ROOMY, run_links=folder))

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from gatewatch.archive.incoming import take_in
 from gatewatch.archive.reader import find_inputs
-from gatewatch.archive.spool import take_in
 from gatewatch.archive.store import Store
 from gatewatch.flow.batches import observe_missing, verdict_facts
 from gatewatch.flow.progress import Progress, ProgressTo, silent

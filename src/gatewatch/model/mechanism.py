@@ -6,6 +6,15 @@ evidence supports. The layer is where the interference showed.
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+Trigger = Literal["name", "address", "keyword", "protocol", "port"]
+"What sets it off."
+Placement = Literal["on_path", "in_path", "endpoint", "unknown"]
+"Where whoever does it stands: beside the traffic, in it, or at an end of it."
+TRIGGERS: frozenset[str] = frozenset(get_args(Trigger))
+PLACEMENTS: frozenset[str] = frozenset(get_args(Placement))
+
 LEAVES: dict[str, str] = {
     "dns.injection.blockpage": "a false answer that leads to a block page",
     "dns.injection.bogon": "a false answer from address space that is not on the Internet",

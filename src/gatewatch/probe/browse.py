@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from gatewatch.model.target import is_address
 from gatewatch.probe.claims import AFTER_303
 from gatewatch.probe.control import Answers, ask_controls, control_request
-from gatewatch.probe.cookies import Cookies, registrable
+from gatewatch.probe.cookies import Cookies
 from gatewatch.probe.http3 import exchange3
 from gatewatch.probe.journal import Journal, Thread
 from gatewatch.probe.ooni import ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, Json
@@ -46,6 +46,7 @@ from gatewatch.probe.steps import (
 )
 from gatewatch.probe.urls import SEE_OTHER, h3_port, leads_to, port_of, redirects
 from gatewatch.probe.visits import Visits
+from gatewatch.refdata.snapshot import load
 from gatewatch.wire.address import endpoint, is_bogon, is_loopback
 
 MOST_REDIRECTS = 10
@@ -110,7 +111,7 @@ class Browse:
     after_303: bool = False
     grants: list[Json] = field(default_factory=list)
     "`x_conn_priority_log`."
-    cookies: Cookies = field(default_factory=lambda: Cookies(registrable))
+    cookies: Cookies = field(default_factory=lambda: Cookies(load().domain_of))
     _opened: list[tuple[Connect, Thread]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -1,17 +1,14 @@
 """Cookies along one chain of redirects, which some sites turn in a circle without.
 
-A small part of RFC 6265: what a measurement of one page needs, for as long as it lasts.
+A small part of RFC 6265: what one page needs, for as long as it lasts.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
-
-from publicsuffixlist import PublicSuffixList
 
 from gatewatch.model.target import is_address
 
@@ -53,7 +50,7 @@ class Cookies:
         sent = [
             f"{name}={cookie.value}"
             for (name, domain, within), cookie in self._kept.items()
-            if (host == domain or (not cookie.host_only and host.endswith(f".{domain}")))
+            if (host == domain if cookie.host_only else _in_domain(host, domain))
             and _in_path(path, within)
             and (parts.scheme == "https" or not cookie.secure)
         ]
@@ -68,11 +65,9 @@ class Cookies:
         parts = urlsplit(url)
         host = parts.hostname or ""
         domain = told.get("domain", "").lower().lstrip(".")
-        if domain and domain != host:
-            own = self._domain_of(host)
-            within = own is not None and (domain == own or domain.endswith(f".{own}"))
-            if not (within and host.endswith(f".{domain}")):
-                return
+        shared = bool(domain) and not self._is_suffix(domain)
+        if domain and domain != host and not (shared and _in_domain(host, domain)):
+            return
         path = told.get("path", "")
         if not path.startswith("/"):
             path = parts.path.rpartition("/")[0] or "/"
@@ -80,7 +75,16 @@ class Cookies:
         self._kept.pop(key, None)
         ended = _ENDED.fullmatch(told.get("max-age", "")) is not None
         if not ended and len(self._kept) < COOKIES_MAX:
-            self._kept[key] = _Cookie(value, not domain, "secure" in told)
+            self._kept[key] = _Cookie(value, not shared, "secure" in told)
+
+    def _is_suffix(self, domain: str) -> bool:
+        """Can anybody have a name under it?"""
+        return self._domain_of(f"x.{domain}") == f"x.{domain}"
+
+
+def _in_domain(host: str, domain: str) -> bool:
+    """RFC 6265, section 5.1.3."""
+    return host == domain or (host.endswith(f".{domain}") and not is_address(host))
 
 
 def _in_path(path: str, within: str) -> bool:
@@ -91,17 +95,3 @@ def _in_path(path: str, within: str) -> bool:
 def _plain(text: str) -> bool:
     """Nothing that could end a header."""
     return all(0x20 < ord(c) < 0x7F or c == " " for c in text)
-
-
-def registrable(host: str) -> str | None:
-    """The registrable domain of a host, by the public suffix list; None for an address.
-
-    >>> registrable("a.b.example.co.uk"), registrable("93.184.216.34")
-    ('example.co.uk', None)
-    """
-    return None if is_address(host) else _suffixes().privatesuffix(host)
-
-
-@lru_cache(1)
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()

@@ -10,8 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Trigger = Literal["name", "address", "keyword", "protocol", "port"]
-Placement = Literal["on_path", "in_path", "endpoint", "unknown"]
+from gatewatch.model.mechanism import Placement, Trigger
 
 
 class Trial(Struct, frozen=True, kw_only=True):

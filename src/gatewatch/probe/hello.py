@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from random import Random
 from typing import Literal
 
@@ -139,40 +138,14 @@ def esni_extension(random: Random) -> bytes:
     )
 
 
-def records(message: bytes, *sizes: int) -> bytes:
-    """A handshake message in records of these sizes, and the rest in as few as may be.
+def records(message: bytes) -> bytes:
+    """A handshake message in as few records as may be.
 
-    >>> records(bytes(5), 2).hex(" ")
-    '16 03 01 00 02 00 00 16 03 01 00 03 00 00 00'
+    >>> records(bytes(5)).hex(" ")
+    '16 03 01 00 05 00 00 00 00 00'
     """
-    found, at = bytearray(), 0
-    for part in (*sizes, *[MOST_RECORD] * (1 + len(message) // MOST_RECORD)):
-        chunk = message[at : at + part]
-        if chunk:
-            found += b"\x16\3\1" + _vector(2, chunk)
-        at += part
-    return bytes(found)
-
-
-def split_records(hello: bytes, *sizes: int) -> bytes:
-    """A hello in one record, in records of these sizes instead."""
-    return records(hello[5:], *sizes)
-
-
-def segments(data: bytes, *at: int) -> list[bytes]:
-    """Data cut at these places, for `say_hello` to send in segments of their own.
-
-    >>> segments(b"abcdef", 1, 3)
-    [b'a', b'bc', b'def']
-    """
-    ends = [0, *at, len(data)]
-    return [data[a:b] for a, b in pairwise(ends) if a < b]
-
-
-def middle_of(hello: bytes, name: str) -> int:
-    """Where the name stands in a hello, and half way into it; the middle where it does not."""
-    at = hello.find(name.encode("utf-8"))
-    return at + len(name) // 2 if at >= 0 and name else len(hello) // 2
+    chunks = (message[at : at + MOST_RECORD] for at in range(0, len(message), MOST_RECORD))
+    return b"".join(b"\x16\x03\x01" + _vector(2, chunk) for chunk in chunks)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,21 +168,14 @@ class Hello:
         return None if self.answer is None else self.answer.alert
 
 
-async def say_hello(
-    stream: Stream, hello: bytes | Sequence[bytes], timeout_s: float = HELLO_S
-) -> Hello:
-    """Send a ClientHello, or whatever else, and read the first message of the answer.
-
-    Args:
-        hello: several parts are sent in segments of their own.
-    """
+async def say_hello(stream: Stream, hello: bytes, timeout_s: float = HELLO_S) -> Hello:
+    """Send a ClientHello, or whatever else, and read the first message of the answer."""
     vantage = stream.vantage
     found = Hello(t0=vantage.now(), t=0.0, failure=None)
     deadline = found.t0 + timeout_s
     stream.mark("tls_handshake_start")
     try:
-        for part in [hello] if isinstance(hello, bytes) else hello:
-            await stream.write(part, deadline)
+        await stream.write(hello, deadline)
         await _read(stream, found, deadline)
     except Failed as failed:
         # A reset in the middle of an answer says more than the half of it that came.

@@ -115,13 +115,6 @@ def parse_proxy(url: str) -> Proxy:
     )
 
 
-async def connect_through(
-    vantage: Vantage, proxy: Proxy, host: str, port: int, *, timeout_s: float = TCP_S
-) -> Connect:
-    """A connection to a name or address, as the proxy opens it."""
-    return await proxy.connect(vantage, host, port, timeout_s=timeout_s)
-
-
 class _Reader:
     """Exactly so many bytes of a stream, and not one too many."""
 

@@ -172,6 +172,11 @@ service='bbc')
         """
         return self._target_of(given)
 
+    def domain_of(self, host: str) -> str | None:
+        """The registrable domain of a host; None for an address, and for what is no host."""
+        target = self.target_of(host)
+        return target and target.domain
+
     def service(self, id: str) -> Service:
         """The service of that id.
 

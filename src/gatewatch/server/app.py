@@ -60,11 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     helpers: Mapping[str, Sequence[Mapping[str, str]]] = {}
     "Test helpers besides the one here, by kind."
     door: DoorLimits = DoorLimits()
-    spool: CollectorLimits = CollectorLimits()
+    intake: CollectorLimits = CollectorLimits()
 
 
 class Control:
-    """The application; use it in `async with`, which opens and closes its spool."""
+    """The application; use it in `async with`, which opens and closes its collector."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Control:
             GatewatchError: the secret or a descriptor cannot be read.
         """
         self.settings, self.refdata, self._now = settings or Settings(), refdata, now
-        self.collector = Collector(store, limits=self.settings.spool, now=now)
+        self.collector = Collector(store, limits=self.settings.intake, now=now)
         self.keys = Keys.open(store.root / "incoming" / "secret")
         self.ids = ReportIds(self.keys, self.settings.collector)
         self.lists = Lists(refdata, self.collector.times_measured)

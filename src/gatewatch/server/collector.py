@@ -1,7 +1,7 @@
 """Takes in measurements: many at once, on the disk before any of them is acknowledged.
 
 Whoever submits while the disk is busy shares the next write, so that fifty clients cost one wait
-and not fifty. All work on the spool is done by one thread, off the loop that serves.
+and not fifty. All work on the segments is done by one thread, off the loop that serves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gatewatch.archive.spool import Kept, Spool, Submission, Taken
+from gatewatch.archive.incoming import Incoming, Kept, Submission, Taken
 from gatewatch.archive.store import Store
 from gatewatch.model.errors import GatewatchError
 from gatewatch.server.bodies import Refused
@@ -36,7 +36,7 @@ SEAL_S = 300.0
 RETRY_S = 5.0
 "Between tries to hand over while another process writes to the store."
 TAKE_S = 3.0
-"How long a spool is waited for that another process, such as an import, holds for a moment."
+"How long is waited for another process, such as an import, that has hold for a moment."
 
 
 class CollectorLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Collector:
         self._queue: list[tuple[Submission, asyncio.Future[Kept]]] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="incoming")
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="mover")
         self._full = self._stopping = False
         self.trouble: str | None = None
@@ -71,8 +71,8 @@ class Collector:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Collector:
-        self._spool = await self._open()
-        self.counts["found after a crash"] = self._spool.found
+        self._incoming = await self._open()
+        self.counts["found after a crash"] = self._incoming.found
         self._look_at_disk()
         self._tasks = [
             asyncio.create_task(self._write_for_ever()),
@@ -80,11 +80,11 @@ class Collector:
         ]
         return self
 
-    async def _open(self) -> Spool:
+    async def _open(self) -> Incoming:
         until = monotonic() + TAKE_S
         while True:
             try:
-                return await self._on_spool(Spool, self.store)
+                return await self._by_the_thread(Incoming, self.store)
             except Taken:
                 if monotonic() > until:
                     raise
@@ -97,7 +97,7 @@ class Collector:
         self._stopping = True
         self._wake.set()
         await asyncio.wait([writing, sealing])
-        await self._on_spool(self._spool.close, self._now())
+        await self._by_the_thread(self._incoming.close, self._now())
         await self._hand_over()
         self._thread.shutdown()
         self._mover.shutdown()
@@ -138,8 +138,8 @@ class Collector:
             await asyncio.sleep(WAIT_S)
             batch = self._next_batch()
             try:
-                kept = await self._on_spool(
-                    self._spool.append, [one for one, _ in batch], self._now()
+                kept = await self._by_the_thread(
+                    self._incoming.append, [one for one, _ in batch], self._now()
                 )
             except OSError as error:
                 self._failed(error, batch)
@@ -165,7 +165,7 @@ class Collector:
     ) -> None:
         why = error.strerror or str(error)
         if self.trouble != why:
-            print(f"gatewatch: the spool cannot be written: {why}", file=sys.stderr, flush=True)
+            print(f"gatewatch: submissions cannot be written: {why}", file=sys.stderr, flush=True)
         self.trouble = why
         for _, future in batch:
             if not future.done():
@@ -177,11 +177,11 @@ class Collector:
         while True:
             await asyncio.sleep(min(1.0, self._limits.seal_s))
             self._look_at_disk()
-            waiting = self._spool.waiting
+            waiting = self._incoming.waiting
             age = self._now() - waiting[1] if waiting else timedelta()
             if waiting and age.total_seconds() >= self._limits.seal_s:
                 try:
-                    await self._on_spool(self._spool.seal, self._now())
+                    await self._by_the_thread(self._incoming.seal, self._now())
                 except OSError as error:
                     self.trouble = error.strerror or str(error)
             if not await self._hand_over():
@@ -190,7 +190,7 @@ class Collector:
     async def _hand_over(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._mover, self._spool.hand_over)
+            await loop.run_in_executor(self._mover, self._incoming.hand_over)
         except (GatewatchError, OSError):
             return False  # they stay where they are, and the next writer of the store takes them
         return True
@@ -201,17 +201,17 @@ class Collector:
     # What was kept.
 
     async def line_of(self, uid: str) -> bytes:
-        """As `Spool.line_of`."""
-        return await self._on_spool(self._spool.line_of, uid)
+        """As `Incoming.line_of`."""
+        return await self._by_the_thread(self._incoming.line_of, uid)
 
     async def times_measured(self, asked: Sequence[tuple[str, str]]) -> list[int]:
-        """As `Spool.counts`, up to now."""
-        return await self._on_spool(self._spool.counts, asked, self._now())
+        """As `Incoming.counts`, up to now."""
+        return await self._by_the_thread(self._incoming.counts, asked, self._now())
 
     @property
     def records(self) -> int:
         """How many measurements were ever kept here."""
-        return self._spool.records
+        return self._incoming.records
 
-    async def _on_spool(self, work: Callable[..., T], *given: object) -> T:
+    async def _by_the_thread(self, work: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gatewatch.archive.spool import Submission
+from gatewatch.archive.incoming import Submission
 from gatewatch.server.bodies import Refused
 from gatewatch.server.report_ids import Report, ReportIds
 
@@ -25,10 +25,6 @@ TEST = re.compile(r"[a-z0-9_]{2,30}")
 "What the measurements of OONI's archive have."
 GIVEN_ID = "x_report_id_given"
 "Where a report id stays that another collector gave out."
-OF_A_RUN = (
-    "test_start_time", "software_name", "software_version", "probe_id", "probe_network_name",
-)  # fmt: skip
-"What the measurements of one run have in common. Runs that agree in all of it share a voice."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

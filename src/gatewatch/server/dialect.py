@@ -7,8 +7,6 @@ in a simulation, takes the words from here.
 
 from __future__ import annotations
 
-import re
-
 GREETING = {"message": "Hello OONItarian!"}
 "What a GET is answered with; OONI's own helper says the same."
 
@@ -17,7 +15,6 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 10
 BODY_LIMIT = 1 << 24
 "Bytes of a page that the helper reads."
-TITLE = re.compile(r"(?i)<title>([^<]{1,512})</title>")
 COPIED = ("accept", "accept-language", "user-agent")
 "Request headers that the helper takes over from the question."
 

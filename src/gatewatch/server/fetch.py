@@ -9,7 +9,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gatewatch.model.target import redirect_target
+from gatewatch.probe.cookies import Cookies
 from gatewatch.probe.features import page_features
+from gatewatch.probe.likeness import TITLE
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import (
     Channel,
@@ -22,8 +24,7 @@ from gatewatch.probe.steps import (
     handshake,
 )
 from gatewatch.server.bodies import Refused
-from gatewatch.server.cookies import Cookies
-from gatewatch.server.dialect import BODY_LIMIT, MAX_REDIRECTS, REDIRECTS, TITLE, http_failure
+from gatewatch.server.dialect import BODY_LIMIT, MAX_REDIRECTS, REDIRECTS, http_failure
 from gatewatch.server.guard import REFUSED, checked_url
 from gatewatch.server.stand import Names, Stand
 from gatewatch.wire.address import endpoint

@@ -109,10 +109,6 @@ def real_stand(
     """
     public = tuple(public)
 
-    def domain_of(host: str) -> str | None:
-        target = refdata.target_of(host)
-        return target and target.domain
-
     return Stand(
         reach=Plain(),
         public=public,
@@ -120,7 +116,7 @@ def real_stand(
         ca=ca,
         guard=Guard([*own, *public, *own_addresses()]),
         asn_of=lambda address: refdata.asn_of(address) or 0,
-        domain_of=domain_of,
+        domain_of=refdata.domain_of,
         quic=quic,
     )
 

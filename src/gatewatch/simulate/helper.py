@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from gatewatch.probe.likeness import TITLE
 from gatewatch.probe.ooni import Json
 from gatewatch.server.dialect import (
     BODY_LIMIT,
@@ -17,7 +18,6 @@ from gatewatch.server.dialect import (
     REDIRECTS,
     RESOLVED_BY_PROBE,
     RESOLVED_HERE,
-    TITLE,
     VALID,
     dns_failure,
     http_failure,

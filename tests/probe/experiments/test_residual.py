@@ -7,10 +7,11 @@ from typing import Literal
 
 import pytest
 
+from gatewatch.model.mechanism import Trigger
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.residual import ends_of, trigger_of
 from gatewatch.probe.experiments.residual_spot import Glance
-from gatewatch.probe.finding import Finding, Trial, Trigger
+from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.net import Plain, Vantage
 from gatewatch.probe.seat import Seat
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from gatewatch.archive.adapters.lenient import Fields
-from gatewatch.model.mechanism import ALL
+from gatewatch.model.mechanism import ALL, PLACEMENTS, TRIGGERS
 from gatewatch.model.records import Finding
 from gatewatch.model.target import canonical_host
 
-PLACEMENTS = frozenset({"on_path", "in_path", "endpoint", "unknown"})
-TRIGGERS = frozenset({"name", "address", "keyword", "protocol", "port"})
 MOST_FINDINGS = 200
 WORDS_LENGTH = 1000
+"Characters. Both are our choice, several times what the probe writes."
 
 
 def findings(keys: Fields, record_id: str) -> list[Finding]:

@@ -156,7 +156,7 @@ def serve(
                 requests=max_requests,
                 per_s=max_rate,
             ),
-            spool=CollectorLimits(free_bytes=keep_free * MIB, seal_s=seal_after),
+            intake=CollectorLimits(free_bytes=keep_free * MIB, seal_s=seal_after),
         ),
         patience=Patience(header_s=header_time, connections=max_connections),
     )
@@ -176,8 +176,8 @@ def serve(
 @command(group, "status", examples=["gatewatch control status", "gatewatch control status --json"])
 def status(session: Session) -> None:
     """What was submitted to the store and waits to be brought into it."""
-    from gatewatch.archive.spool import SpoolState, state_of
+    from gatewatch.archive.incoming import IncomingState, state_of
     from gatewatch.cli.sheet import sheet_of
 
     state = state_of(session.store)
-    session.show(sheet_of([state], SpoolState.__struct_fields__), document=state)
+    session.show(sheet_of([state], IncomingState.__struct_fields__), document=state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gatewatch.model.mechanism import Placement
 from gatewatch.probe.dns import DNS_PORT, lookup
 from gatewatch.probe.experiments.attempts import finding, invented
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
@@ -15,7 +16,7 @@ from gatewatch.probe.experiments.questions import (
     record_type,
     shown,
 )
-from gatewatch.probe.finding import Finding, Placement
+from gatewatch.probe.finding import Finding
 from gatewatch.probe.seat import Anchor
 
 TRIES, TRY_S = 2, 1.0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from gatewatch.model.mechanism import Trigger
 from gatewatch.probe.experiments.attempts import (
     ENDING_WORDS,
     Attempt,
@@ -18,7 +19,7 @@ from gatewatch.probe.experiments.attempts import (
 from gatewatch.probe.experiments.mechanism import Bench, Experiment, Layer, Suspicion
 from gatewatch.probe.experiments.sni_swap import unclear_words
 from gatewatch.probe.experiments.swap import Swapped, here_words, lasting, swap
-from gatewatch.probe.finding import Finding, Trigger
+from gatewatch.probe.finding import Finding
 from gatewatch.probe.seat import Anchor
 from gatewatch.probe.steps import Exchange
 

@@ -108,10 +108,19 @@ class Bench:
         mine = {ip_address(one).version for one in self.seat.addresses}
         return not mine or ip_address(address).version in mine
 
-    def taint(self, address: str, for_s: float = RESIDUAL_S) -> None:
-        """A trigger was sent there, and may be remembered."""
+    def taint(self, address: str, for_s: float = RESIDUAL_S) -> float | None:
+        """A trigger was sent there, and may be remembered; until when one before it may be."""
+        before = self.tainted.get(address)
         until = self.vantage.now() + for_s
-        self.tainted[address] = max(until, self.tainted.get(address, until))
+        self.tainted[address] = until if before is None else max(until, before)
+        return before
+
+    def clear(self, address: str, before: float | None) -> None:
+        """The trigger set nothing off; what an earlier one did stays, as `taint` told it."""
+        if before is None:
+            self.tainted.pop(address, None)
+        else:
+            self.tainted[address] = before
 
     def untainted(self, like: str | None = None) -> list[Anchor]:
         """Anchors that nobody uses and no trigger was sent to.

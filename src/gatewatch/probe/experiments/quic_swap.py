@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gatewatch.model.mechanism import Trigger
 from gatewatch.probe.experiments.attempts import (
     ENDING_WORDS,
     SILENT_S,
@@ -30,7 +31,7 @@ from gatewatch.probe.experiments.swap import (
     lasting,
     swap,
 )
-from gatewatch.probe.finding import Finding, Trigger
+from gatewatch.probe.finding import Finding
 from gatewatch.probe.seat import Anchor
 
 PORT = 443

@@ -26,7 +26,7 @@ from gatewatch.probe.experiments.residual_spot import (
     Kind,
     Service,
     Spot,
-    Trigger,
+    TriggerTraffic,
 )
 from gatewatch.probe.experiments.residual_time import Bracket, Span, Timing
 from gatewatch.probe.finding import Finding, Trial
@@ -92,7 +92,7 @@ class Experiment:
             "residual",
             _words(found.ends, lasts),
             work.trials,
-            residual_s=_rounded(lasts.estimate),
+            residual_s=_rounded(lasts.estimate) if lasts.narrow else None,
             residual_s_low=_rounded(lasts.low),
             residual_s_high=_rounded(lasts.high),
             residual_ends=found.ends,
@@ -102,13 +102,13 @@ class Experiment:
 EXPERIMENT = Experiment()
 
 
-def trigger_of(bench: Bench, suspicion: Suspicion) -> Trigger | None:
+def trigger_of(bench: Bench, suspicion: Suspicion) -> TriggerTraffic | None:
     """What to send, by the suspicion and what was found out about it so far; None for nothing."""
     about = [f for f in bench.findings if f.host == suspicion.host and f.layer == suspicion.layer]
     if any(found.trigger == "address" for found in about):
         return None
     if suspicion.kind != "unasked":
-        return Trigger(_KINDS[suspicion.layer], suspicion.host, suspicion.url)
+        return TriggerTraffic(_KINDS[suspicion.layer], suspicion.host, suspicion.url)
     mine = [f for f in bench.findings if f.host == suspicion.host]
     proven = [f for f in mine if f.trigger == "protocol" or (f in about and f.trigger)]
     for found in proven:
@@ -117,9 +117,9 @@ def trigger_of(bench: Bench, suspicion: Suspicion) -> Trigger | None:
             kind for word, kind in _UNASKED.items() if any(word in each for each in words)
         ]
         if suspicion.layer == "tls" and kinds:
-            return Trigger(kinds[0], suspicion.host, suspicion.url)
+            return TriggerTraffic(kinds[0], suspicion.host, suspicion.url)
     if any(found in about for found in proven):
-        return Trigger(_KINDS[suspicion.layer], suspicion.host, suspicion.url)
+        return TriggerTraffic(_KINDS[suspicion.layer], suspicion.host, suspicion.url)
     return None
 
 
@@ -136,7 +136,7 @@ class Told(NamedTuple):
 class _Work:
     """What is shared between the parts of one run."""
 
-    def __init__(self, bench: Bench, trigger: Trigger) -> None:
+    def __init__(self, bench: Bench, trigger: TriggerTraffic) -> None:
         self.bench, self.trigger = bench, trigger
         self.trials: list[Trial] = []
         self.spots: list[Spot] = []
@@ -171,10 +171,11 @@ class _Work:
 
     async def _tell(self, spot: Spot) -> Told | None:
         """What is blocked right after the trigger at one address."""
-        worked = 0
+        worked, earlier = 0, None
         for number in range(TRIGGERINGS):
             port = self.bench.rng.choice(PORTS)
-            self.bench.taint(spot.address)
+            before = self.bench.taint(spot.address)
+            earlier = before if number == 0 else earlier
             visibly, sent = await spot.send_trigger(port)
             worked += visibly
             same, another_port, another_service = await asyncio.gather(
@@ -191,7 +192,7 @@ class _Work:
                 spot.port = port if ends == "4-tuple" else 0
                 return Told(ends, number + 1, [(spot, sent, said)])
             if worked >= SURE:
-                self.bench.tainted.pop(spot.address, None)
+                self.bench.clear(spot.address, earlier)
                 return Told(None, number + 1, [])
         return None
 

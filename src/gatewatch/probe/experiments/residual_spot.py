@@ -107,7 +107,7 @@ async def look_once(
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class TriggerTraffic:
     """What set the censor off, to be sent anywhere."""
 
     kind: Kind
@@ -140,40 +140,42 @@ class Trigger:
 
 
 async def _say_name(
-    trigger: Trigger, bench: Bench, stream: Stream, within_s: float
+    traffic: TriggerTraffic, bench: Bench, stream: Stream, within_s: float
 ) -> tuple[str | None, tuple[Any, ...]]:
     shaken = await handshake(
-        stream, trigger.host, ca=bench.seat.ca, timeout_s=within_s, verify=False
+        stream, traffic.host, ca=bench.seat.ca, timeout_s=within_s, verify=False
     )
     return shaken.failure, ()
 
 
 async def _say_request(
-    trigger: Trigger, bench: Bench, stream: Stream, within_s: float
+    traffic: TriggerTraffic, bench: Bench, stream: Stream, within_s: float
 ) -> tuple[str | None, tuple[Any, ...]]:
     """The request as it was made when it met the censor."""
-    parts = urlsplit(trigger.url)
+    parts = urlsplit(traffic.url)
     target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    shown = f"[{trigger.host}]" if ":" in trigger.host else trigger.host
+    shown = f"[{traffic.host}]" if ":" in traffic.host else traffic.host
     request = Request(url=f"http://{shown}{target}", headers=HEADERS)
     page = await exchange(bench.vantage, stream, request, timeout_s=within_s)
     return page.failure, (page.status, len(page.body))
 
 
 async def _say_bytes(
-    trigger: Trigger, bench: Bench, stream: Stream, within_s: float
+    traffic: TriggerTraffic, bench: Bench, stream: Stream, within_s: float
 ) -> tuple[str | None, tuple[Any, ...]]:
-    rng, name = bench.rng, name_to_send(trigger.host)
-    if trigger.kind == "ech":
+    rng, name = bench.rng, name_to_send(traffic.host)
+    if traffic.kind == "ech":
         data = client_hello(name, ech=ech_extension(rng), random=rng)
-    elif trigger.kind == "esni":
+    elif traffic.kind == "esni":
         data = client_hello(None, esni=True, random=rng)
     else:
         data = b"\xff" + rng.randbytes(rng.randrange(200, 600))  # as no known protocol begins
     return (await say_hello(stream, data, within_s)).failure, ()
 
 
-Say = Callable[[Trigger, Bench, Stream, float], Awaitable[tuple[str | None, tuple[Any, ...]]]]
+Say = Callable[
+    [TriggerTraffic, Bench, Stream, float], Awaitable[tuple[str | None, tuple[Any, ...]]]
+]
 
 _SAY: Mapping[Kind, Say] = {
     "sni": _say_name,
@@ -239,7 +241,7 @@ class Spot:
     """Ends of a flow: an address, and, where it matters, the client's port."""
 
     bench: Bench
-    trigger_: Trigger
+    traffic: TriggerTraffic
     innocent: Innocent
     address: str
     trials: list[Trial]
@@ -265,12 +267,10 @@ class Spot:
 
     async def send_trigger(self, port: int) -> tuple[bool, Span]:
         """Whether it met anything, and when it was first and last sent."""
-        service = self.trigger_.service
-        sent = await self.trigger_.send(
-            self.bench, self.address, self.innocent, port, self.within_s
-        )
-        self._keep("trigger", service, self.trigger_.host, sent)
-        return self.trigger_.worked(sent, self.before[service]), sent.said
+        service = self.traffic.service
+        sent = await self.traffic.send(self.bench, self.address, self.innocent, port, self.within_s)
+        self._keep("trigger", service, self.traffic.host, sent)
+        return self.traffic.worked(sent, self.before[service]), sent.said
 
     async def trigger(self) -> tuple[Span, Span] | None:
         """Bring it under a block, as `residual_time` wants it."""
@@ -284,7 +284,7 @@ class Spot:
         return None
 
     async def look(self) -> Glance:
-        return await self.try_(self.trigger_.service, self.port, "look")
+        return await self.try_(self.traffic.service, self.port, "look")
 
     async def try_(self, service: Service, port: int, arm: str) -> Glance:
         """Whether innocents are blocked between these ends now."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from gatewatch.model.mechanism import Trigger
 from gatewatch.model.target import is_address
 from gatewatch.probe.experiments.attempts import (
     ENDING_WORDS,
@@ -21,7 +22,7 @@ from gatewatch.probe.experiments.attempts import (
 )
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.swap import Swapped, here_words, lasting, swap
-from gatewatch.probe.finding import Finding, Trigger
+from gatewatch.probe.finding import Finding
 from gatewatch.probe.seat import Anchor
 from gatewatch.probe.steps import Request
 

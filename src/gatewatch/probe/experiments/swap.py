@@ -197,8 +197,7 @@ async def _round(
     if not good:
         return
     within = patience_s(found.innocent)
-    for anchor in good:
-        bench.taint(anchor.address)
+    earlier = {anchor.address: bench.taint(anchor.address) for anchor in good}
     suspects, repeated = await asyncio.gather(
         asyncio.gather(*(arms.suspect(anchor, within) for anchor in good)),
         arms.again(within) if first else _nothing(),
@@ -213,7 +212,7 @@ async def _round(
     ]
     if not found.failed:
         for anchor in good:
-            bench.tainted.pop(anchor.address, None)
+            bench.clear(anchor.address, earlier[anchor.address])
         return
     clean = await asyncio.gather(*(_is_clean(arms, anchor, within, found) for anchor in good))
     failed = {id(one) for one in found.failed}
@@ -221,7 +220,7 @@ async def _round(
     for anchor, free in zip(good, clean, strict=True):
         one = by_anchor.get(anchor.address)
         if free:
-            bench.tainted.pop(anchor.address, None)
+            bench.clear(anchor.address, earlier[anchor.address])
         elif one is not None and id(one) not in failed:
             # It went well and something was set off all the same: what was forged got lost.
             found.suspect.remove(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from gatewatch.model.mechanism import Placement, Trigger
 from gatewatch.probe.experiments.attempts import (
     CONNECT_S,
     ENDING_WORDS,
@@ -16,7 +17,7 @@ from gatewatch.probe.experiments.attempts import (
     open_tcp,
 )
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
-from gatewatch.probe.finding import Finding, Placement, Trial, Trigger
+from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.net import Datagrams, Failed
 from gatewatch.probe.seat import Anchor
 

@@ -8,7 +8,7 @@ same way; a site that is slow under any name may just be slow, and is not accuse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp, log, sqrt
 from statistics import fmean, stdev
@@ -19,7 +19,6 @@ from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding, in
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.net import TIMEOUT, Channel, Stream
-from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import Request, connect, exchange, handshake
 
 TRANSFER_BYTES = 1 << 18
@@ -46,78 +45,6 @@ STALL_S = 1.0
 
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
 "Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom."
-
-
-# -- the hint --------------------------------------------------------------------------------
-
-HINT_KBPS = 1_000.0
-"Our choice: a hint costs seconds and accuses nobody; documented throttling is far below."
-HINT_S = 0.5
-"What the last three quarters of a transfer must take at least to be called slow."
-
-
-class Slow(NamedTuple):
-    """A transfer of the first pass that was strangely slow, or stalled."""
-
-    url: str
-    address: str
-    port: int
-    depth: int
-    kbps: float
-    failure: str | None
-    "As of the request; a time-out in the midst of an answer has stalled."
-
-
-def looks_slow(keys: Json, *, usual_kbps: float | None = None) -> list[Slow]:
-    """Transfers in the test keys of a first pass that throttling would explain.
-
-    The first quarter of the bytes is left out: a server that thinks before it answers is not
-    slow in this sense, and a throttle lets some kilobytes pass first.
-
-    Args:
-        usual_kbps: what innocent transfers reach on this line, where that is known: only what is
-            below half of it is then strange.
-    """
-    limit = HINT_KBPS if usual_kbps is None else min(HINT_KBPS, SLOWED * usual_kbps)
-    found: list[Slow] = []
-    for entry in keys.get("requests") or ():
-        arrived = _arrived(keys, entry)
-        failure = entry.get("failure")
-        stalled = failure == TIMEOUT and bool((entry.get("response") or {}).get("code"))
-        total = arrived[-1][1] if arrived else 0
-        if total < LEAST_BYTES and not stalled:
-            continue
-        ended = float(entry["t"]) if stalled else arrived[-1][0]
-        begun = next((t for t, size in arrived if size >= total / 4), ended)
-        took = ended - begun
-        kbps = total * 0.75 * 8 / 1000 / took if took > 0 else float("inf")
-        if stalled or (took >= HINT_S and kbps < limit):
-            found.append(Slow(*_where(entry), round(kbps, 1), failure))
-    return found
-
-
-def _arrived(keys: Json, entry: Json) -> list[tuple[float, int]]:
-    """Bytes received on the connection of a request until then, while it was under way."""
-    total, found = 0, list[tuple[float, int]]()
-    began, ended = float(entry.get("t0") or 0.0), float(entry["t"])
-    for event in keys.get("network_events") or ():
-        if event.get("transaction_id") != entry.get("transaction_id"):
-            continue
-        size, t = int(event.get("num_bytes") or 0), float(event["t"])
-        if event["operation"] == "bytes_received_cumulative":
-            found.append((min(t, ended), size))
-        elif event["operation"].startswith("read"):
-            total += size
-            found.append((t, total))
-    before = max((size for t, size in found if t <= began), default=0)
-    return sorted((t, size - before) for t, size in found if began < t <= ended and size > before)
-
-
-def _where(entry: Json) -> tuple[str, str, int, int]:
-    address, _, port = str(entry.get("address") or "").rpartition(":")
-    depths = [tag.partition("=")[2] for tag in entry.get("tags") or () if tag.startswith("depth=")]
-    depth = int(depths[0]) if depths else 0
-    return entry["request"]["url"], address.strip("[]"), int(port or 0), depth
 
 
 # -- the effect ------------------------------------------------------------------------------
@@ -412,15 +339,3 @@ def _numbers(found: Effect) -> dict[str, Any]:
         "effect_low": round(found.low, 4),
         "effect_high": round(found.high, 4),
     }
-
-
-def innocent_kbps(findings: Iterable[Finding]) -> float | None:
-    """The best that innocent transfers reached in these findings, for `looks_slow`."""
-    found = [
-        (trial.bytes or 0) * 8 / 1000 / (trial.t - trial.t0)
-        for one in findings
-        if one.experiment == EXPERIMENT.name
-        for trial in one.trials
-        if trial.arm == "innocent_name" and trial.step == "http" and trial.t > trial.t0
-    ]
-    return max(found, default=None)

@@ -6,8 +6,8 @@ from collections import Counter
 
 from gatewatch.probe.trace import words
 from gatewatch.probe.trace.case import Answers, Case, Reading, reading
-from gatewatch.probe.trace.flows import Probe
 from gatewatch.probe.trace.placing import blocked
+from gatewatch.probe.trace.probes import Probe
 from gatewatch.probe.trace.replies import Reply
 
 COPIED_BELOW = 4

@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from gatewatch.probe.trace.flows import Probe
+from gatewatch.model.mechanism import Placement
 from gatewatch.probe.trace.path import Path, is_own
+from gatewatch.probe.trace.probes import Probe
 from gatewatch.probe.trace.replies import Reply
 from gatewatch.wire.pcap import Frame
 
 Verdict = Literal["blocked", "none", "unusable"]
-Placement = Literal["on_path", "in_path", "endpoint", "unknown"]
 Answers = list[tuple[Probe, Reply]]
 
 SCHEMA = "gatewatch.trace/1"

@@ -1,30 +1,32 @@
-"""Captured frames as probes: one request each, how far it could go, and all that came back.
+"""Captured frames as probes: which request each is, and which frames answer it.
 
-A probe is a connection (or UDP exchange) with its first request. What counts as an answer is what
-the server's address sent before the client closed: a FIN or RST of full TTL has answers of its
-own. Here nothing is judged.
+What counts as an answer is what the server's address sent before the client closed: a FIN or RST
+of full TTL has answers of its own. Here nothing is judged.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Literal, NamedTuple
 
+from gatewatch.probe.trace.probes import (
+    SEQUENCE,
+    Collected,
+    Key,
+    Probe,
+    Protocol,
+    Told,
+    before,
+    length,
+)
 from gatewatch.wire import dns, http, quic, tls
 from gatewatch.wire.packet import ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP, UDP, Packet
 from gatewatch.wire.pcap import Frame
 from gatewatch.wire.quote import Ends, quoted_ends
 
-Protocol = Literal["tls", "http", "dns", "quic", "syn", "other"]
-"`syn`: a SYN was all that was sent."
-
 FRAMES_MOST = 500_000
 "Our choice: two thousand times a sweep over all TTLs; only a capture of something else has more."
-_SEQUENCE = 1 << 32
-_HALF = 1 << 31
 _REQUEST_MOST = 1 << 16
 "What of a request is read for its name."
 _DNS, _QUIC = 53, 443
@@ -39,104 +41,6 @@ _EXPIRED = {ICMP: (11, 0), ICMPV6: (3, 0)}
 _UNREACHABLE = {ICMP: 3, ICMPV6: 1}
 _FRAGMENTATION_NEEDED = 4
 "Code of ICMP type 3 that says only that the packet was too long."
-
-
-class Told(NamedTuple):
-    """An ICMP error about a probe's request."""
-
-    frame: Frame
-    address: str
-    "Of the machine that tells."
-    expired: bool
-    "Its TTL ran out; otherwise the machine says that it cannot or may not be delivered."
-
-
-class Key(NamedTuple):
-    """The ends of a flow, as its client sees them."""
-
-    client: bytes
-    server: bytes
-    protocol: int
-    client_port: int
-    server_port: int
-
-
-@dataclass(slots=True)
-class Probe:
-    """One connection, or one UDP exchange, and its first request."""
-
-    key: Key
-    syns: list[Frame] = field(default_factory=list)
-    synack: Frame | None = None
-    request: list[Frame] = field(default_factory=list)
-    "Segments and copies, all of the TTL of the first."
-    protocol: Protocol = "other"
-    name: str | None = None
-    "Server name, Host or question; None when the request names nothing."
-    begins: int = 0
-    ends: int = 0
-    "Sequence numbers of the request, the first and the one after the last."
-    told: list[Told] = field(default_factory=list)
-    heard: list[Frame] = field(default_factory=list)
-    "From the server's address, in answer to the request."
-    closed: Frame | None = None
-    "What the client sent to end it, or the first thing it sent with another TTL."
-    late: list[Frame] = field(default_factory=list)
-    "From the server's address after that."
-    refused: Frame | None = None
-    "A RST in answer to the SYN."
-
-    @property
-    def syn(self) -> Frame | None:
-        return self.syns[0] if self.syns else None
-
-    @property
-    def ttl(self) -> int:
-        return self.request[0].packet.ttl
-
-    @property
-    def server(self) -> str:
-        return str(ip_address(self.key.server))
-
-    @property
-    def copies(self) -> int:
-        """How often the request's first byte was sent."""
-        if self.key.protocol != TCP:
-            return len(self.request)
-        return sum(frame.packet.seq == self.begins for frame in self.request)
-
-    @property
-    def expired(self) -> list[Told]:
-        return [told for told in self.told if told.expired]
-
-    @property
-    def unreachable(self) -> list[Told]:
-        return [told for told in self.told if not told.expired]
-
-    @property
-    def taken(self) -> bool:
-        """The server says that it has the request."""
-        if self.key.protocol != TCP:
-            return bool(self.heard)
-        return any(self.acknowledged_by(frame) for frame in (*self.heard, *self.late))
-
-    def acknowledged_by(self, frame: Frame) -> bool:
-        """A TCP segment that says that the whole request has come."""
-        packet = frame.packet
-        acknowledges = packet.flags & ACK and not packet.flags & RST
-        return bool(acknowledges) and not _before(packet.ack, self.ends)
-
-
-class Collected(NamedTuple):
-    """What a capture holds for us."""
-
-    probes: list[Probe]
-    "With a request; in the order in which they began."
-    failed: list[Probe]
-    "Connections that were begun and got no request."
-    frames: int
-    whole: bool
-    "False: there were more frames than are read."
 
 
 def collect(frames: Iterable[Frame], *, knocks: bool = False, most: int = FRAMES_MOST) -> Collected:
@@ -188,19 +92,6 @@ def _from(packet: Packet) -> Key:
     return Key(packet.src, packet.dst, packet.protocol, packet.sport, packet.dport)
 
 
-def _before(one: int, other: int) -> bool:
-    """Whether a sequence number comes before another one (RFC 9293, section 3.4).
-
-    >>> _before(4_294_967_295, 3), _before(3, 3)
-    (True, False)
-    """
-    return (one - other) % _SEQUENCE > _HALF
-
-
-def length(packet: Packet) -> int:
-    return packet.end - packet.payload_at
-
-
 # -- TCP -------------------------------------------------------------------------------------
 
 
@@ -234,7 +125,7 @@ def _knock(probe: Probe) -> None:
         return
     probe.request, probe.protocol = list(probe.syns), "syn"
     probe.begins = probe.syns[0].packet.seq
-    probe.ends = (probe.begins + 1) % _SEQUENCE
+    probe.ends = (probe.begins + 1) % SEQUENCE
     probe.heard = [frame for frame in (probe.synack, probe.refused) if frame is not None]
     probe.heard.sort(key=lambda frame: frame.number)
 
@@ -255,15 +146,15 @@ def _from_client(probe: Probe, frame: Frame) -> None:
     if size and not packet.flags & RST:
         if not probe.request:
             probe.request = [frame]
-            probe.begins, probe.ends = packet.seq, (packet.seq + size) % _SEQUENCE
+            probe.begins, probe.ends = packet.seq, (packet.seq + size) % SEQUENCE
             if packet.flags & FIN:
-                probe.ends = (probe.ends + 1) % _SEQUENCE
+                probe.ends = (probe.ends + 1) % SEQUENCE
             return
         if packet.ttl == probe.ttl:
             if not any(length(heard.packet) for heard in probe.heard):
                 probe.request.append(frame)
-                end = (packet.seq + size) % _SEQUENCE
-                probe.ends = end if _before(probe.ends, end) else probe.ends
+                end = (packet.seq + size) % SEQUENCE
+                probe.ends = end if before(probe.ends, end) else probe.ends
             return
         probe.closed = frame  # with another TTL it is another probe: what follows answers that
     elif packet.flags & (FIN | RST):
@@ -294,7 +185,7 @@ def _answers(probe: Probe, frame: Frame) -> bool:
     """
     packet = frame.packet
     ends = bool(packet.flags & (RST | FIN)) and not length(packet)
-    if packet.flags & ACK and not _before(packet.ack, probe.ends):
+    if packet.flags & ACK and not before(packet.ack, probe.ends):
         return probe.closed is None or not ends or packet.ack == probe.ends
     if probe.closed is not None:
         return False
@@ -322,7 +213,7 @@ def _named(probe: Probe) -> Probe:
         packet = frame.packet
         if packet.seq == at:
             stream += packet.payload
-            at = (at + length(packet)) % _SEQUENCE
+            at = (at + length(packet)) % SEQUENCE
         if len(stream) > _REQUEST_MOST:
             break
     probe.protocol, probe.name = read_request(stream, probe.key.server_port)
@@ -418,4 +309,4 @@ def _tell(probes: list[Probe], errors: list[tuple[Ends, Frame]]) -> None:
 
 
 def _within(seq: int, probe: Probe) -> bool:
-    return not _before(seq, probe.begins) and _before(seq, probe.ends)
+    return not before(seq, probe.begins) and before(seq, probe.ends)

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from gatewatch.probe.trace import words
 from gatewatch.probe.trace.case import Reading
-from gatewatch.probe.trace.flows import Probe, collect
+from gatewatch.probe.trace.flows import collect
 from gatewatch.probe.trace.path import Path, path_of
+from gatewatch.probe.trace.probes import Probe
 from gatewatch.probe.trace.reading import Examined
 from gatewatch.probe.trace.replies import replies
 from gatewatch.wire.packet import ACK, RST, SYN

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gatewatch.probe.trace.flows import Probe
+from gatewatch.probe.trace.probes import Probe
 from gatewatch.probe.trace.replies import Kind, Reply, replies
 from gatewatch.wire.packet import TCP
 from gatewatch.wire.pcap import Frame

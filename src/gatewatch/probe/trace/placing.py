@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gatewatch.model.mechanism import Placement
 from gatewatch.probe.trace import words
-from gatewatch.probe.trace.case import Answers, Case, Placement, Reading, reading
-from gatewatch.probe.trace.flows import Probe
+from gatewatch.probe.trace.case import Answers, Case, Reading, reading
+from gatewatch.probe.trace.probes import Probe
 from gatewatch.probe.trace.replies import Kind, Reply
 from gatewatch.wire.address import is_bogon
 from gatewatch.wire.packet import RST, TCP

@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 from gatewatch.probe.trace.answered import by_name, injected, stranger, unreachable
 from gatewatch.probe.trace.case import Case, Reading
-from gatewatch.probe.trace.flows import Collected, Probe, collect
+from gatewatch.probe.trace.flows import collect
 from gatewatch.probe.trace.path import path_of
+from gatewatch.probe.trace.probes import Collected, Probe
 from gatewatch.probe.trace.replies import Reply, replies
 from gatewatch.probe.trace.silent import genuine, known_page, silence, undecided, unsteady
 from gatewatch.wire.pcap import Frame

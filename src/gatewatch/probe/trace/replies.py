@@ -13,7 +13,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from gatewatch.probe.trace.flows import Probe, length
+from gatewatch.probe.trace.probes import Probe, length
 from gatewatch.wire.packet import FIN, RST, TCP
 from gatewatch.wire.pcap import Frame
 

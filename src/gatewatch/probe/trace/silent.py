@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gatewatch.model.mechanism import Placement
 from gatewatch.probe.trace import words
-from gatewatch.probe.trace.case import Case, Placement, Reading, reading
+from gatewatch.probe.trace.case import Case, Reading, reading
 from gatewatch.probe.trace.path import Path
 from gatewatch.probe.trace.placing import ALIVE_LEAST, blocked, closed_in_full, first_of_each_ttl
 

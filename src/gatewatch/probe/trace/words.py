@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from gatewatch.probe.trace.flows import Probe, Told, length
 from gatewatch.probe.trace.path import hops_back
+from gatewatch.probe.trace.probes import Probe, Told, length
 from gatewatch.probe.trace.replies import WORDS, Reply
 from gatewatch.wire.packet import ACK, FIN, PSH, RST, SYN, TCP, Packet
 from gatewatch.wire.pcap import Frame

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 from gatewatch.model.target import is_address
 from gatewatch.probe.certificates import (
@@ -24,7 +23,7 @@ from gatewatch.probe.experiments.common.pages import blocking_page
 from gatewatch.probe.experiments.common.reached import WANTED, Depth, Reached
 from gatewatch.probe.experiments.common.session import MOST_ADDRESSES, SPOKEN, Session
 from gatewatch.probe.ooni import Json
-from gatewatch.refdata.endpoints import Endpoint, EndpointClass
+from gatewatch.refdata.endpoints import EndpointClass
 from gatewatch.wire.address import endpoint as place
 from gatewatch.wire.address import is_bogon
 
@@ -396,9 +395,3 @@ def of_class(states: Sequence[State], need: str) -> tuple[State, str]:
         if state in states:
             return state, words
     return "moved", words
-
-
-def own_targets(urls: Iterable[str], targets: Sequence[Endpoint]) -> list[Endpoint]:
-    """The targets among those that a user names, by URL or host."""
-    hosts = {urlsplit(url).hostname or url for url in urls}
-    return [target for target in targets if target.host in hosts or target.url in urls]

@@ -23,14 +23,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256, sha512
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from gatewatch.archive import durable
-from gatewatch.archive.reader import read_one
-from gatewatch.archive.spool_index import Entry, Index
-from gatewatch.archive.spool_lines import (
+from gatewatch.archive.incoming_index import Entry, Index
+from gatewatch.archive.incoming_lines import (
     UID,
     Submission,
     line_with,
@@ -40,6 +39,8 @@ from gatewatch.archive.spool_lines import (
     uid_of,
     what,
 )
+from gatewatch.archive.incoming_segment import Segment
+from gatewatch.archive.reader import read_one
 from gatewatch.archive.store import Store
 from gatewatch.model.errors import GatewatchError, NotFound
 
@@ -59,17 +60,17 @@ class Kept(NamedTuple):
 
 
 class Taken(GatewatchError):
-    """Another process writes to the spool."""
+    """Another process takes submissions into the store."""
 
 
-class Spool:
-    """The spool of one store, held by one process; its methods by one thread at a time."""
+class Incoming:
+    """What is submitted to one store, held by one process; its methods by one thread at a time."""
 
     def __init__(self, store: Store, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Take the spool and put in order what a killed process has left.
+        """Take hold and put in order what a killed process has left.
 
         Raises:
-            Taken: another process holds it.
+            Taken: another process has hold.
             OSError: the disk fails.
         """
         self.root = store.root / "incoming"
@@ -81,7 +82,7 @@ class Spool:
         except BlockingIOError:
             os.close(self._lock)
             raise Taken(f"{self.root}: another process takes submissions into this store") from None
-        self._segment: _Segment | None = None
+        self._segment: Segment | None = None
         self.cut = 0
         "Bytes cut off or set aside because a kill or a power cut had torn them."
         self.found = 0
@@ -149,7 +150,7 @@ class Spool:
         if segment.size >= self._segment_bytes:
             self.seal(now)
 
-    def _begin(self, now: datetime) -> _Segment:
+    def _begin(self, now: datetime) -> Segment:
         while True:
             name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z.jsonl"
             if not (self.root / "sealed" / name).exists():
@@ -164,7 +165,7 @@ class Spool:
                     pass
             now += timedelta(microseconds=1)
         durable.sync_folder(self.root)
-        self._segment = _Segment(self.root / name, handle, self._index.segment(name), now)
+        self._segment = Segment(self.root / name, handle, self._index.segment(name), now)
         return self._segment
 
     @property
@@ -232,7 +233,7 @@ class Spool:
         return [found.get(key, 0) for key in keys]
 
     def close(self, now: datetime) -> None:
-        """Seal, and let go of the spool."""
+        """Seal, and let go."""
         try:
             self.seal(now)
         finally:
@@ -295,39 +296,6 @@ class Spool:
         self._put_aside(path, number, sha256(whole).hexdigest(), datetime.now(UTC))
 
 
-class _Segment:
-    """The segment that is written to."""
-
-    def __init__(self, path: Path, handle: int, id: int, begun: datetime) -> None:
-        self.path, self.handle, self.id, self.begun = path, handle, id, begun
-        self.size = 0
-        self.digest = sha256()
-
-    def write(self, data: bytes) -> None:
-        """Add lines, and have them on the disk."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.handle, view) :]
-        os.fdatasync(self.handle)
-        self.size += len(data)
-        self.digest.update(data)
-
-    def cut_to(self, size: int, digest: Any) -> bool:
-        """Take back what a failed write may have left; False when that cannot be done.
-
-        Args:
-            size, digest: of the segment before.
-        """
-        self.size, self.digest = size, digest
-        try:
-            os.ftruncate(self.handle, size)
-            os.fsync(self.handle)
-        except OSError:
-            os.close(self.handle)
-            return False
-        return True
-
-
 def take_in(store: Store) -> int:
     """Bring what was submitted into the store; how many segments there were.
 
@@ -337,17 +305,17 @@ def take_in(store: Store) -> int:
     if not (store.root / "incoming").is_dir():
         return 0
     try:
-        spool = Spool(store)
+        incoming = Incoming(store)
     except Taken:
         return _hand_over(store, store.root / "incoming")
     try:
-        return spool.hand_over()
+        return incoming.hand_over()
     finally:
-        spool.close(datetime.now(UTC))
+        incoming.close(datetime.now(UTC))
 
 
-class SpoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a spool holds that is not in the store yet."""
+class IncomingState(msgspec.Struct, frozen=True, kw_only=True):
+    """What was submitted and is not in the store yet."""
 
     served: bool
     "Does a process write to it at this moment?"
@@ -359,12 +327,12 @@ class SpoolState(msgspec.Struct, frozen=True, kw_only=True):
     "Of what is being written, or was left by a kill."
 
 
-def state_of(store: Store) -> SpoolState:
-    """How the spool of a store is, without touching it."""
+def state_of(store: Store) -> IncomingState:
+    """How it stands with what is submitted to a store, without touching it."""
     root = store.root / "incoming"
     sealed = [path.stat().st_size for path in root.glob("sealed/*.jsonl")]
     left = [path.stat().st_size for path in root.glob("*.jsonl")]
-    return SpoolState(
+    return IncomingState(
         served=_is_held(root / "lock"),
         segments=len(sealed),
         bytes=sum(sealed),

@@ -1,4 +1,4 @@
-"""What a spool has kept: which content, when it came, and in which segment it stands.
+"""What was taken in: which content, when it came, and in which segment it stands.
 
 Everything here can be read again out of the segments, which carry it line by line; it is kept in
 SQLite so that ten million records cost a file and not memory. A transaction that a power cut
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
 
 class Index:
-    """The index of one spool; used by one thread at a time."""
+    """The index of one store's submissions; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, lists
 
+from gatewatch.archive.incoming import Incoming, Kept, Submission, Taken, state_of, take_in
 from gatewatch.archive.reader import RawRecord, read_records
-from gatewatch.archive.spool import Kept, Spool, Submission, Taken, state_of, take_in
 from gatewatch.archive.store import Store
 from gatewatch.model.errors import GatewatchError, NotFound
 
@@ -44,43 +44,43 @@ def stored(store: Store) -> list[dict]:
     return found
 
 
-def abandon(spool: Spool) -> Path:
-    """Leave a spool as a killed process does; its open segment."""
-    (segment,) = spool.root.glob("*.jsonl")
-    spool._index.close()
-    os.close(spool._lock)
+def abandon(incoming: Incoming) -> Path:
+    """Leave a incoming as a killed process does; its open segment."""
+    (segment,) = incoming.root.glob("*.jsonl")
+    incoming._index.close()
+    os.close(incoming._lock)
     return segment
 
 
 def test_what_is_kept_can_be_read_again_before_and_after_it_is_in_the_store(tmp_path):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    (kept,) = spool.append([submission(1)], NOW)
+    incoming = Incoming(store)
+    (kept,) = incoming.append([submission(1)], NOW)
     assert kept.new
     assert kept.uid.startswith("20260311120000.123456_IT_webconnectivity_")
-    before = spool.line_of(kept.uid)
+    before = incoming.line_of(kept.uid)
     assert json.loads(before)["measurement_uid"] == kept.uid
-    spool.seal(NOW)
-    assert spool.line_of(kept.uid) == before
-    assert spool.hand_over() == 1
-    assert spool.line_of(kept.uid) == before
-    spool.close(NOW)
+    incoming.seal(NOW)
+    assert incoming.line_of(kept.uid) == before
+    assert incoming.hand_over() == 1
+    assert incoming.line_of(kept.uid) == before
+    incoming.close(NOW)
     assert [record["measurement_uid"] for record in stored(store)] == [kept.uid]
     with pytest.raises(NotFound, match="no measurement"):
-        Spool(store).line_of(kept.uid.replace("IT", "FR"))
+        Incoming(store).line_of(kept.uid.replace("IT", "FR"))
 
 
 def test_the_same_content_has_one_uid_for_ever(tmp_path):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    twice = spool.append([submission(1), submission(2), submission(1)], NOW)
+    incoming = Incoming(store)
+    twice = incoming.append([submission(1), submission(2), submission(1)], NOW)
     assert twice[0] == Kept(twice[2].uid, True)
     assert not twice[2].new
     later = NOW + timedelta(days=400)
-    assert spool.append([submission(1)], later) == [Kept(twice[0].uid, False)]
-    spool.close(later)
+    assert incoming.append([submission(1)], later) == [Kept(twice[0].uid, False)]
+    incoming.close(later)
     take_in(store)
-    again = Spool(store)
+    again = Incoming(store)
     assert again.append([submission(2)], later) == [Kept(twice[1].uid, False)]
     again.close(later)
     take_in(store)
@@ -88,27 +88,27 @@ def test_the_same_content_has_one_uid_for_ever(tmp_path):
 
 
 def test_other_content_at_the_same_instant_has_another_uid(tmp_path):
-    kept = Spool(store_in(tmp_path)).append([submission(n) for n in range(100)], NOW)
+    kept = Incoming(store_in(tmp_path)).append([submission(n) for n in range(100)], NOW)
     assert len({one.uid for one in kept}) == 100
 
 
 @pytest.mark.parametrize("lost", ["index.sqlite", "all of the index"])
 def test_a_lost_index_is_made_again_from_the_segments(tmp_path, lost):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    kept = spool.append([submission(1)], NOW)  # one that is in the store already
-    spool.seal(NOW)
-    spool.hand_over()
-    kept += spool.append([submission(2)], NOW + timedelta(seconds=1))  # one that waits
-    spool.seal(NOW)
-    kept += spool.append([submission(3)], NOW + timedelta(seconds=2))  # one that is open
-    abandon(spool)
-    for path in spool.root.glob("index*"):
+    incoming = Incoming(store)
+    kept = incoming.append([submission(1)], NOW)  # one that is in the store already
+    incoming.seal(NOW)
+    incoming.hand_over()
+    kept += incoming.append([submission(2)], NOW + timedelta(seconds=1))  # one that waits
+    incoming.seal(NOW)
+    kept += incoming.append([submission(3)], NOW + timedelta(seconds=2))  # one that is open
+    abandon(incoming)
+    for path in incoming.root.glob("index*"):
         if lost == path.name:
             path.write_bytes(b"no database " * 1000)
         else:
             path.unlink()
-    again = Spool(store)
+    again = Incoming(store)
     found = again.append([submission(n) for n in (1, 2, 3)], NOW + timedelta(days=1))
     assert found == [Kept(one.uid, False) for one in kept]
     again.close(NOW)
@@ -121,18 +121,18 @@ def test_a_lost_index_is_made_again_from_the_segments(tmp_path, lost):
 def test_a_segment_cut_anywhere_keeps_what_stands_before(tmp_path_factory, sizes, cut):
     """As a power cut leaves it: what was never synced may be missing from any byte on."""
     store = store_in(tmp_path_factory.mktemp("cut"))
-    spool = Spool(store)
+    incoming = Incoming(store)
     batch = [submission(n, size=size) for n, size in enumerate(sizes)]
-    kept = spool.append(batch, NOW)
-    segment = abandon(spool)
-    (spool.root / "index.sqlite").unlink()  # it too goes back to before
-    for path in spool.root.glob("index*"):
+    kept = incoming.append(batch, NOW)
+    segment = abandon(incoming)
+    (incoming.root / "index.sqlite").unlink()  # it too goes back to before
+    for path in incoming.root.glob("index*"):
         path.unlink()
     data = segment.read_bytes()
     left = data[: -(cut % len(data)) or None]
     segment.write_bytes(left)
     whole = left.count(b"\n")
-    again = Spool(store)
+    again = Incoming(store)
     found = again.append(batch, NOW + timedelta(hours=1))
     assert [one.new for one in found] == [False] * whole + [True] * (len(batch) - whole)
     assert found[:whole] == [Kept(one.uid, False) for one in kept[:whole]]
@@ -154,28 +154,28 @@ def test_a_segment_cut_anywhere_keeps_what_stands_before(tmp_path_factory, sizes
 )
 def test_a_harmed_segment_costs_what_is_harmed_and_nothing_else(tmp_path, harm, kept, aside):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    before = spool.append([submission(n) for n in range(3)], NOW)
-    segment = abandon(spool)
+    incoming = Incoming(store)
+    before = incoming.append([submission(n) for n in range(3)], NOW)
+    segment = abandon(incoming)
     segment.write_bytes(harm(segment.read_bytes()))
     assert take_in(store) == (1 if kept else 0)
     uids = {record["measurement_uid"] for record in stored(store)}
     assert len(uids) == kept == len(stored(store))
     assert uids <= {one.uid for one in before}
-    assert bool([*spool.root.glob("*.damaged")]) is aside
-    assert [*spool.root.glob("*.jsonl")] == []
+    assert bool([*incoming.root.glob("*.damaged")]) is aside
+    assert [*incoming.root.glob("*.jsonl")] == []
 
 
 def test_a_copy_that_was_never_acknowledged_is_dropped(tmp_path):
     """A write that failed half way, repeated in another segment after the disk had come back."""
     store = store_in(tmp_path)
-    spool = Spool(store)
-    (kept,) = spool.append([submission(1)], NOW)
-    line = spool.line_of(kept.uid) + b"\n"
-    spool.seal(NOW)
-    spool.hand_over()
-    spool.close(NOW)
-    (spool.root / "20260101T000000.000000Z.jsonl").write_bytes(line)
+    incoming = Incoming(store)
+    (kept,) = incoming.append([submission(1)], NOW)
+    line = incoming.line_of(kept.uid) + b"\n"
+    incoming.seal(NOW)
+    incoming.hand_over()
+    incoming.close(NOW)
+    (incoming.root / "20260101T000000.000000Z.jsonl").write_bytes(line)
     take_in(store)
     assert len(stored(store)) == 1
     assert state_of(store).open_bytes == 0
@@ -194,14 +194,14 @@ def disk_full_at(size: int) -> Iterator[None]:
 
 def test_a_full_disk_refuses_the_batch_and_keeps_all_before_and_after(tmp_path):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    kept = spool.append([submission(n, size=60_000) for n in range(10)], NOW)
+    incoming = Incoming(store)
+    kept = incoming.append([submission(n, size=60_000) for n in range(10)], NOW)
     late = [submission(n, size=60_000) for n in range(10, 20)]
     with disk_full_at(900_000), pytest.raises(OSError, match="too large"):
-        spool.append(late, NOW)
-    kept += spool.append(late, NOW + timedelta(seconds=1))
+        incoming.append(late, NOW)
+    kept += incoming.append(late, NOW + timedelta(seconds=1))
     assert all(one.new for one in kept)
-    spool.close(NOW)
+    incoming.close(NOW)
     take_in(store)
     assert {record["measurement_uid"] for record in stored(store)} == {one.uid for one in kept}
     assert len(stored(store)) == 20
@@ -211,10 +211,10 @@ def test_one_process_at_a_time_and_the_next_when_it_is_dead(tmp_path):
     store = store_in(tmp_path)
     code = (
         "import sys, json; from pathlib import Path; from datetime import datetime, UTC\n"
-        "from gatewatch.archive.store import Store; from gatewatch.archive.spool import *\n"
-        "spool = Spool(Store.open(Path(sys.argv[1])))\n"
+        "from gatewatch.archive.store import Store; from gatewatch.archive.incoming import *\n"
+        "incoming = Incoming(Store.open(Path(sys.argv[1])))\n"
         "one = Submission(b'{\"a\": 1}', 'IT', 'ndt', None)\n"
-        "print(spool.append([one], datetime.now(UTC))[0].uid, flush=True); sys.stdin.read()"
+        "print(incoming.append([one], datetime.now(UTC))[0].uid, flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(store.root)],
@@ -226,7 +226,7 @@ def test_one_process_at_a_time_and_the_next_when_it_is_dead(tmp_path):
         uid = other.stdout.readline().decode().strip()
         assert state_of(store).served
         with pytest.raises(Taken, match="another process"):
-            Spool(store)
+            Incoming(store)
         assert take_in(store) == 0  # it writes to its segment still
         other.kill()
     assert not state_of(store).served
@@ -236,9 +236,9 @@ def test_one_process_at_a_time_and_the_next_when_it_is_dead(tmp_path):
 
 def test_a_segment_waits_while_somebody_else_writes_to_the_store(tmp_path):
     store = store_in(tmp_path)
-    spool = Spool(store)
-    spool.append([submission(1)], NOW)
-    spool.seal(NOW)
+    incoming = Incoming(store)
+    incoming.append([submission(1)], NOW)
+    incoming.seal(NOW)
     code = (
         "import sys; from pathlib import Path; from gatewatch.archive.store import Store\n"
         "with Store.open(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
@@ -251,20 +251,20 @@ def test_a_segment_waits_while_somebody_else_writes_to_the_store(tmp_path):
         assert writer.stdout
         writer.stdout.readline()
         with pytest.raises(GatewatchError, match="is writing to this store"):
-            spool.hand_over()
+            incoming.hand_over()
         assert state_of(store).segments == 1
         writer.communicate()
-    assert spool.hand_over() == 1
+    assert incoming.hand_over() == 1
     assert len(stored(store)) == 1
 
 
 def test_a_segment_is_sealed_when_it_is_full(tmp_path):
     store = store_in(tmp_path)
-    spool = Spool(store, segment_bytes=5_000)
+    incoming = Incoming(store, segment_bytes=5_000)
     for number in range(20):
-        spool.append([submission(number, size=1_000)], NOW)
+        incoming.append([submission(number, size=1_000)], NOW)
     assert state_of(store).segments == 4
-    spool.close(NOW)
+    incoming.close(NOW)
     assert take_in(store) == 4
     assert len(stored(store)) == 20
 
@@ -278,8 +278,8 @@ def test_a_segment_is_sealed_when_it_is_full(tmp_path):
     ],
 )
 def test_measurements_are_counted_for_two_weeks(tmp_path, days, counted):
-    spool = Spool(store_in(tmp_path))
-    spool.append([submission(1)], NOW)
+    incoming = Incoming(store_in(tmp_path))
+    incoming.append([submission(1)], NOW)
     later = NOW + timedelta(days=days)
     asked = [("IT", "https://site1.example/"), ("FR", "https://site1.example/")]
-    assert spool.counts(asked, later) == [counted, 0]
+    assert incoming.counts(asked, later) == [counted, 0]

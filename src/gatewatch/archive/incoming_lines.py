@@ -1,4 +1,4 @@
-"""One line of a spool's segment: a measurement, and the uid that proves it whole."""
+"""One line of a segment of submissions: a measurement, and the uid that proves it whole."""
 
 from __future__ import annotations
 
