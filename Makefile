@@ -21,7 +21,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/probe/install-oonidata $(PYTHON) $(VENV)/oonidata
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $$((2 * $$(nproc)))
 
 docs: $(READY)
 	$(BIN)/python -m gatewatch.model.document > docs/tables.md

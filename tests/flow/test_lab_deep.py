@@ -32,7 +32,7 @@ def good(found: list[Found], *said: str, true: Particulars = TRUE) -> dict[str, 
 
 
 def finding(**about: Any) -> Found:
-    return Found(experiment="some", answer="yes", **about)
+    return Found(experiment="some", answer="yes", layer="tls", **about)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,9 @@ def test_findings_are_read_from_the_measurement(tmp_path):
     assert findings_in(file) == [Found(experiment="sni_swap", answer="name", trigger="name")]
     file.write_text(json.dumps({"test_keys": {}}) + "\n")
     assert findings_in(file) == findings_in(tmp_path / "absent.jsonl") == []
+
+
+@pytest.mark.parametrize(("layer", "counts"), [("tls", True), ("http", True), ("dns", False)])
+def test_only_what_is_about_the_layer_that_is_blocked_counts(layer, counts):
+    found = [Found(experiment="some", answer="yes", layer=layer, trigger="name")]
+    assert good(found, RST)["trigger"] is counts

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from time import perf_counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewatch.archive.adapters.lens import Page
-from gatewatch.observe.pages import TITLE_LENGTH, features_of, title_of
+from gatewatch.observe.pages import features_of
+from gatewatch.wire.html import TITLE_LENGTH
 
 Pairs = list[tuple[str, str]]
 
@@ -26,35 +25,6 @@ def shows(*ids: str):
 
 
 NOTHING = shows()
-
-
-@pytest.mark.parametrize(
-    ("text", "title"),
-    [
-        ("<title>Free &amp; open</title>", "Free & open"),
-        ("<TITLE lang=en>\n Free\n\topen </TITLE >", "Free open"),
-        ("<title>one</title><title>two</title>", "one"),
-        ("<title></title>", None),
-        ("<title> \n </title>", None),
-        ("<title>never closed", None),
-        ("no title", None),
-        ("", None),
-        ("<title>&#9999999999;&lt;b&gt;</title>", "\ufffd<b>"),
-        ("<title>" + "x" * 2000 + "</title>", "x" * TITLE_LENGTH),
-    ],
-)
-def test_a_title_is_the_first_one_in_plain_words(text: str, title: str | None):
-    assert title_of(text) == title
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["<title" * 50_000, "<title>" * 50_000, "<title>" + "<" * 500_000, "<title " + " " * 500_000],
-)
-def test_no_page_keeps_the_search_for_a_title_busy(text: str):
-    start = perf_counter()
-    title_of(text)
-    assert perf_counter() - start < 0.5
 
 
 def test_a_body_is_kept_as_length_and_hash_of_its_bytes():

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis.strategies import binary
 
 from gatewatch.lab.certificates import Office
-from gatewatch.probe.dns import MOST_LATE
+from gatewatch.probe.asking import MOST_LATE
 from gatewatch.probe.replies import read_reply, stray_reply
 from gatewatch.probe.steps import (
     Lookup,

@@ -99,7 +99,7 @@ def test_a_server_that_has_no_such_protocol_says_so(server):
 # -- said to somebody ------------------------------------------------------------------------------
 
 
-def said(serve: Stream, hello: bytes | list[bytes] | None = None, **options) -> Hello:
+def said(serve: Stream, hello: bytes | None = None, **options) -> Hello:
     async def say() -> Hello:
         async with Town() as town:
             await town.tcp(SITE, 443, serve)

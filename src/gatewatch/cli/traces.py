@@ -13,6 +13,7 @@ from gatewatch.cli.exits import UsageFault
 from gatewatch.cli.session import Session
 from gatewatch.model.errors import GatewatchError
 from gatewatch.model.target import canonical_host, is_address
+from gatewatch.probe.experiments.common.pages import blocking_page
 from gatewatch.probe.machine import own_addresses
 from gatewatch.probe.net import NO_RIGHT, Failed
 from gatewatch.probe.trace.case import Reading
@@ -27,7 +28,6 @@ from gatewatch.wire.pcap import Frame, Reader
 PORTS = {"tls": 443, "http": 80, "quic": 443, "dns": 53}
 INNOCENT = ("example.com", "example.org")
 "Names for documents (RFC 2606), with which nobody has a quarrel; other tools send them, too."
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
 class CannotTrace(GatewatchError):
@@ -60,15 +60,9 @@ def block_page(refdata: RefData) -> Callable[[Reply], str | None]:
 
     def known(reply: Reply) -> str | None:
         head, _, body = reply.data.partition(b"\r\n\r\n")
-        words = body.decode("utf-8", "replace")
         lines = head.decode("latin-1").split("\r\n")[1:]
         headers = [(n.strip(), v.strip()) for n, _, v in (line.partition(":") for line in lines)]
-        title = _TITLE.search(words)
-        found = refdata.match_page(words, headers, title[1].strip() if title else None)
-        kinds = [refdata.fingerprint(one) for one in found]
-        if any(one.scope == "fp" for one in kinds):
-            return None
-        return next((one.id for one in kinds), None)
+        return blocking_page(body, headers, refdata)
 
     return known
 

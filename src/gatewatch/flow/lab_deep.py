@@ -25,6 +25,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     experiment: str
     answer: str
+    layer: str = ""
     host: str = ""
     words: str = ""
     mechanism: str | None = None
@@ -98,6 +99,7 @@ def _things(
     one: Comparison, true: Particulars, found: Sequence[Found]
 ) -> Iterator[tuple[str, str, str | None, bool]]:
     """Thing, truth, word and whether they agree."""
+    found = [finding for finding in found if _is_about(finding, one)]
     if one.true_mechanisms:
         exact = any(mechanism in one.said_mechanisms for mechanism in one.true_mechanisms)
         said = _joined(one.said_mechanisms)
@@ -126,6 +128,14 @@ def _things(
             for seconds, _ in true.residuals
         )
         yield "residual", told, said, close
+
+
+def _is_about(found: Found, one: Comparison) -> bool:
+    """Is it of the layer at which the measurement is blocked? Another may be filtered as well."""
+    layers = {mechanism.split(".")[0] for mechanism in one.true_mechanisms}
+    layers |= {"tcp"} if "ip" in layers else set()
+    layers |= {"http"} if "tls" in layers else set()  # what comes after the handshake
+    return not layers or found.layer in layers
 
 
 def _near(found: Found, true: Particulars) -> bool:

@@ -113,6 +113,8 @@ def _triggers(scenario: Scenario, censor: Censor, host: str) -> Iterator[str]:
         yield "address"
     if cause == "packet" and trigger.port and box is None:
         yield "port"
+        if trigger.transport == "udp":
+            yield "protocol"  # QUIC is what goes to that port
 
 
 def _placements(censor: Censor) -> Iterator[str]:

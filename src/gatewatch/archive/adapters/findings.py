@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from gatewatch.archive.adapters.lenient import Fields
+from gatewatch.archive.adapters.ooni_entries import address_of
 from gatewatch.model.mechanism import ALL, PLACEMENTS, TRIGGERS
 from gatewatch.model.records import Finding
 from gatewatch.model.target import canonical_host
@@ -38,7 +37,7 @@ def _finding(entry: Fields, record_id: str) -> Finding:
         mechanism=mechanism if mechanism in ALL else None,
         trigger=_of(entry.text("trigger"), TRIGGERS),
         placement=_of(entry.text("placement"), PLACEMENTS),
-        hop_address=_address(entry.text("hop_address")),
+        hop_address=address_of(entry.text("hop_address")),
         hop_ttl=entry.integer("hop_ttl", 0, 255),
         residual_s=entry.number("residual_s"),
         effect=entry.number("effect"),
@@ -51,10 +50,3 @@ def _finding(entry: Fields, record_id: str) -> Finding:
 
 def _of(value: str | None, known: frozenset[str]) -> str | None:
     return value if value in known else None
-
-
-def _address(text: str | None) -> str | None:
-    try:
-        return str(ip_address(text)) if text else None
-    except ValueError:
-        return None

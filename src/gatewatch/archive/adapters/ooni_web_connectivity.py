@@ -8,14 +8,22 @@ the end of whatever chain it followed, and stands here at hop 0.
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from html import unescape
-from ipaddress import ip_address
 
 from gatewatch.archive.adapters.findings import findings
 from gatewatch.archive.adapters.lenient import Fields, binary_data
 from gatewatch.archive.adapters.lens import Lens
+from gatewatch.archive.adapters.ooni_entries import (
+    address_of,
+    control_failure,
+    depth_of,
+    header_lines,
+    headers_of,
+    listed,
+    place_of,
+    status_of,
+    transport_of,
+)
 from gatewatch.archive.adapters.ooni_envelope import TestKeys
 from gatewatch.archive.adapters.ooni_failures import failure_of
 from gatewatch.model.records import (
@@ -29,12 +37,6 @@ from gatewatch.model.records import (
 from gatewatch.model.target import canonical_host, endpoint_of, is_address
 
 _SYSTEM_ENGINES = {None, "", "system", "getaddrinfo", "golang_net_resolver", "go"}
-_TRANSPORTS = {"udp", "tcp", "dot", "doh", "doh3"}
-_DEPTH = re.compile(r"depth=(\d{1,3})$")
-_PORT_IN_ADDRESS = re.compile(r"^\[?([0-9A-Fa-f.:%]+?)\]?:(\d{1,5})$")
-MOST_HEADERS = 200
-HEADER_LENGTH = 2048
-"Our choice: longer headers are cut; none that matters to a verdict is near it."
 
 
 def observe(measurement: Measurement, keys: TestKeys, lens: Lens, flaws: list[str]) -> Observed:
@@ -66,7 +68,7 @@ class _Reader:
         self.late = self._late_answers()
         self.asn_given: dict[str, int] = {}
         self.endpoint_of_transaction = {
-            entry.integer("transaction_id"): _address(entry.text("ip"))
+            entry.integer("transaction_id"): address_of(entry.text("ip"))
             for entry in self.keys.objects("tcp_connect")
             if entry.integer("transaction_id")
         }
@@ -97,7 +99,7 @@ class _Reader:
         system = engine in _SYSTEM_ENGINES and not resolver
         addresses: list[str] = []
         for answer in entry.objects("answers"):
-            address = _address(answer.text("ipv4") or answer.text("ipv6"))
+            address = address_of(answer.text("ipv4") or answer.text("ipv6"))
             if address is None:
                 continue
             addresses.append(address)
@@ -109,7 +111,7 @@ class _Reader:
             hostname=host,
             query_type=entry.text("query_type") or "A",
             resolver="system" if system else resolver or engine or "unknown",
-            transport="system" if system else _transport(engine, resolver),
+            transport="system" if system else transport_of(engine, resolver),
             addresses=addresses,
             asns=self._asns(addresses),
             late_addresses=self.late.get((host, resolver), []),
@@ -134,7 +136,7 @@ class _Reader:
             host = canonical_host(entry.text("hostname") or "") or ""
             key = (host, entry.text("resolver_address") or "")
             for answer in entry.objects("answers"):
-                address = _address(answer.text("ipv4") or answer.text("ipv6"))
+                address = address_of(answer.text("ipv4") or answer.text("ipv6"))
                 if address:
                     late.setdefault(key, []).append(address)
         return late
@@ -142,7 +144,7 @@ class _Reader:
     def connects(self) -> list[Connect]:
         found: list[Connect] = []
         for entry in self.keys.objects("tcp_connect"):
-            address, port = _address(entry.text("ip")), entry.integer("port", 1, 65535)
+            address, port = address_of(entry.text("ip")), entry.integer("port", 1, 65535)
             if address is None or port is None:
                 continue
             status = entry.object("status")
@@ -160,9 +162,9 @@ class _Reader:
             failure, words = failure_of(entry.raw("failure"))
             name = entry.text("server_name")
             sni = canonical_host(name) if name else None
-            ders = [d for c in _entries(entry.raw("peer_certificates")) if (d := binary_data(c))]
+            ders = [d for c in listed(entry.raw("peer_certificates")) if (d := binary_data(c))]
             chain = self.lens.chain(ders, sni, self.when)
-            address, port = _split(entry.text("address"))
+            address, port = place_of(entry.text("address"))
             found.append(
                 Handshake(
                     **self._common(entry, failure, words, self._hop(entry, sni)),
@@ -192,15 +194,15 @@ class _Reader:
         request, response = entry.object("request"), entry.object("response")
         url = request.text("url") or self.m.input or ""
         endpoint = endpoint_of(url)
-        address, port = _split(entry.text("address"))
+        address, port = place_of(entry.text("address"))
         address = address or self.endpoint_of_transaction.get(entry.integer("transaction_id"))
-        status = _status(response, "code")
-        headers = _headers(response)
+        status = status_of(response, "code")
+        headers = headers_of(response)
         answered = status is not None
         body = response.raw("body")
         body = body if isinstance(body, str) else binary_data(body)
         page = self.lens.page(body if answered else None, headers)
-        depth = _depth(entry)
+        depth = depth_of(entry)
         return Exchange(
             **self._common(entry, failure, words, position if depth is None else depth),
             transport="udp" if entry.text("network") == "udp" else "tcp",
@@ -249,9 +251,9 @@ class _Reader:
         answers = dns.texts("addrs")
         if failure is None and (not dns.holds("addrs", list) or len(answers) < dns.size("addrs")):
             return []  # answers we cannot read are not an answer without addresses
-        addresses = [a for text in answers if (a := _address(text))]
+        addresses = [a for text in answers if (a := address_of(text))]
         for name, info in self.control.items("ip_info"):
-            asn, address = info.integer("asn"), _address(name)
+            asn, address = info.integer("asn"), address_of(name)
             if asn and address:
                 self.asn_given.setdefault(address, asn)
         return [
@@ -270,10 +272,10 @@ class _Reader:
     def control_connects(self) -> list[Connect]:
         found: list[Connect] = []
         for name, entry in self.control.items("tcp_connect"):
-            address, port = _split(name)
+            address, port = place_of(name)
             if address is None or port is None:
                 continue
-            failure, words = _control_failure(entry)
+            failure, words = control_failure(entry)
             found.append(
                 Connect(**self._bare("control", failure, words, 0), address=address, port=port)
             )
@@ -283,8 +285,8 @@ class _Reader:
         found: list[Handshake] = []
         for transport, key in (("tcp", "tls_handshake"), ("udp", "quic_handshake")):
             for name, entry in self.control.items(key):
-                address, port = _split(name)
-                failure, words = _control_failure(entry)
+                address, port = place_of(name)
+                failure, words = control_failure(entry)
                 sni = entry.text("server_name")
                 found.append(
                     Handshake(
@@ -306,7 +308,7 @@ class _Reader:
             return []
         entry = self.control.object("http_request")
         failure, words = failure_of(entry.raw("failure"))
-        status = _status(entry, "status_code")
+        status = status_of(entry, "status_code")
         length = entry.integer("body_length")
         answered = status is not None
         url = self.m.input or ""
@@ -321,7 +323,7 @@ class _Reader:
                 encrypted=url.lower().startswith("https:"),
                 status=status,
                 location=None,
-                headers=_header_lines(entry.items_of_text("headers")) if answered else None,
+                headers=header_lines(entry.items_of_text("headers")) if answered else None,
                 title=" ".join(unescape(title).split()) if title is not None else None,
                 body_length=length if length is not None and length >= 0 else None,
                 body_complete=answered,
@@ -356,7 +358,7 @@ class _Reader:
         }
 
     def _hop(self, entry: Fields, host: str | None) -> int:
-        depth = _depth(entry)
+        depth = depth_of(entry)
         if depth is not None:
             return depth
         return self.hop_of_host.get(host, 0) if host else 0
@@ -365,88 +367,3 @@ class _Reader:
         """Networks as the record states them, as of its own time; ours where it is silent."""
         ours = self.lens.asns_of(addresses, self.when.date() if self.when else None)
         return [self.asn_given.get(a) or asn for a, asn in zip(addresses, ours, strict=True)]
-
-
-def _depth(entry: Fields) -> int | None:
-    tags = entry.raw("tags")
-    if not isinstance(tags, list):
-        return None
-    for tag in tags:
-        found = _DEPTH.match(tag) if isinstance(tag, str) else None
-        if found:
-            return int(found[1])
-    return None
-
-
-def _transport(engine: str | None, resolver: str) -> str:
-    if engine in _TRANSPORTS:
-        return "doh" if engine == "doh3" else engine or "unknown"
-    if resolver.startswith("https:"):
-        return "doh"
-    return "udp" if resolver else "unknown"
-
-
-@lru_cache(maxsize=1 << 16)
-def _address(text: str | None) -> str | None:
-    """An IP address in its canonical spelling; None for a name, which some fields also hold."""
-    if not text:
-        return None
-    try:
-        return str(ip_address(text.strip().strip("[]")))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=1 << 16)
-def _split(endpoint: str | None) -> tuple[str | None, int | None]:
-    """`address:port` in two.
-
-    >>> _split("[2001:db8::1]:443"), _split("192.0.2.7:80"), _split("name:80"), _split(None)
-    (('2001:db8::1', 443), ('192.0.2.7', 80), (None, None), (None, None))
-    """
-    found = _PORT_IN_ADDRESS.match(endpoint) if endpoint else None
-    if found is None:
-        return None, None
-    address, port = _address(found[1]), int(found[2])
-    return (address, port) if address and 0 < port < 65536 else (None, None)
-
-
-def _status(answer: Fields, key: str) -> int | None:
-    """An HTTP status; the 0 and -1 that stand for no answer are none."""
-    status = answer.integer(key)
-    return status if status is not None and 100 <= status <= 999 else None
-
-
-def _control_failure(entry: Fields) -> tuple[str | None, str | None]:
-    failure, words = failure_of(entry.raw("failure"))
-    if failure is None and entry.raw("status") is False:
-        return "unknown_error", "status is false and no failure is named"
-    return failure, words
-
-
-def _entries(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _headers(response: Fields) -> list[tuple[str, str]]:
-    """Header pairs, names in lower case; from the list where there is one, else from the map."""
-    pairs: list[tuple[str, str]] = []
-    for pair in _entries(response.raw("headers_list")):
-        if isinstance(pair, list) and len(pair) == 2:
-            name, value = _text(pair[0]), _text(pair[1])
-            if name is not None and value is not None:
-                pairs.append((name.lower(), value[:HEADER_LENGTH]))
-    if not pairs:
-        pairs = response.items_of_text("headers")
-    return [(name.lower(), value[:HEADER_LENGTH]) for name, value in pairs[:MOST_HEADERS]]
-
-
-def _header_lines(pairs: list[tuple[str, str]]) -> list[str]:
-    return [f"{name.lower()}: {value[:HEADER_LENGTH]}" for name, value in pairs[:MOST_HEADERS]]
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value
-    data = binary_data(value)
-    return None if data is None else data.decode("utf-8", "replace")

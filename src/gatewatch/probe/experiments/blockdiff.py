@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import json
 import random
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +30,13 @@ from gatewatch.probe.scrub import Scrubber
 from gatewatch.probe.seat import Seat
 from gatewatch.probe.urls import leads_to, port_of, redirects, wire_url
 from gatewatch.refdata.endpoints import Endpoint
+from gatewatch.wire.html import title_of
 
 Step = Literal["dns", "tcp", "tls", "http", "page"]
 Verdict = Literal["same", "fails_here", "fails_there", "fails_at_both", "other_page", "unknown"]
 STEPS: tuple[Step, ...] = ("dns", "tcp", "tls", "http", "page")
 MOST_REDIRECTS = 5
 NOT_MEASURED = "unknown_failure: not measured there"
-_TITLE = re.compile(r"(?i)<title[^>]*>([^<]{1,512})</title>")
 _OPERATIONS: dict[str, Step] = {
     "resolve": "dns",
     "connect": "tcp",
@@ -281,15 +280,10 @@ def _of_reached(url: str, one: Reached, scrubber: Scrubber) -> Side:
         url=url,
         addresses=one.addresses,
         status=one.exchange.status,
-        title=_title(body.decode("utf-8", "replace")),
+        title=title_of(body.decode("utf-8", "replace")),
         body_length=len(body),
         body_sha256=hashlib.sha256(body).hexdigest(),
     )
-
-
-def _title(text: str) -> str | None:
-    found = _TITLE.search(text)
-    return found[1].strip() if found else None
 
 
 def side_of(url: str, keys: Json) -> Side:
@@ -310,7 +304,7 @@ def side_of(url: str, keys: Json) -> Side:
             failure=None,
             url=str((newest.get("request") or {}).get("url", url)),
             status=answer.get("code") if isinstance(answer.get("code"), int) else None,
-            title=_title(text),
+            title=title_of(text),
             body_length=len(text.encode("utf-8", "replace")) if text else None,
         )
     for step, failures in (

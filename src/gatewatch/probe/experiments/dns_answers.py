@@ -14,17 +14,18 @@ from gatewatch.probe.experiments.attempts import (
     finding,
     invented,
 )
+from gatewatch.probe.experiments.common.pages import scopes_of
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.questions import Asked, asked, innocent_name, record_type
-from gatewatch.probe.features import page_features
 from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.steps import Exchange, connect, handshake
-from gatewatch.refdata.snapshot import RefData, load
 from gatewatch.wire.address import is_bogon, is_loopback
+from gatewatch.wire.html import title_of
 
 MOST = 3
 "Of the suspected addresses. Our choice: forgers draw from pools, and three tell the kind."
-BLOCKING = frozenset({"nat", "isp", "prod", "inst", "vbw"})
+BLOCKING = ("nat", "isp", "prod", "inst", "vbw")
+"Scopes of fingerprints that tell a block page, where a false answer leads to it."
 DISPROVING = frozenset({"fp", "server", "portal"})
 
 
@@ -209,33 +210,20 @@ def _alike(one: Exchange | None, other: Exchange | None) -> bool:
         return False
     if one.body == other.body:
         return True
-    titles = [title_of(page) for page in (one, other)]
+    titles = [title_of(page.body.decode("utf-8", "replace")) for page in (one, other)]
     return titles[0] is not None and titles[0] == titles[1]
-
-
-def title_of(page: Exchange) -> str | None:
-    return page_features(page.body, page.headers).get("title") or None
 
 
 def _marks(visits: list[Visit]) -> list[str]:
     """Ids of the fingerprints of block pages among what is served, where nothing disproves them."""
-    refdata = load()
     found: list[str] = []
     for visit in visits:
         page = visit.page.page
         if page is not None and page.status is not None:
-            found += _of_page(refdata, page)
+            scopes = scopes_of(page.body, page.headers)
+            if not scopes.keys() & DISPROVING:
+                found += [scopes[one] for one in BLOCKING if one in scopes]
     return found
-
-
-def _of_page(refdata: RefData, page: Exchange) -> list[str]:
-    text = page.body.decode("utf-8", "replace")
-    headers = [(name.lower(), value) for name, value in page.headers]
-    ids = refdata.match_page(text, headers, title_of(page))
-    scopes = {refdata.fingerprint(one).scope for one in ids}
-    if scopes & DISPROVING:
-        return []
-    return [one for one in ids if refdata.fingerprint(one).scope in BLOCKING]
 
 
 EXPERIMENT = DnsAnswers()

@@ -16,8 +16,8 @@ from gatewatch.probe.experiments.common.inputs import (
     addresses_of,
     place_of,
 )
+from gatewatch.probe.experiments.common.opinions import ask
 from gatewatch.probe.experiments.common.reached import Reached
-from gatewatch.probe.experiments.common.second import ask
 from gatewatch.probe.experiments.common.session import MOST_ADDRESSES, SPOKEN, Session
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import Lookup, lookup, lookup_https, lookup_tcp, lookup_tls

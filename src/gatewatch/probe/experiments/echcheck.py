@@ -23,8 +23,8 @@ from gatewatch.probe.experiments.common.inputs import (
     addresses_of,
     place_of,
 )
+from gatewatch.probe.experiments.common.opinions import ask
 from gatewatch.probe.experiments.common.reached import Reached
-from gatewatch.probe.experiments.common.second import ask
 from gatewatch.probe.hello import Hello, client_hello, ech_extension, say_hello
 from gatewatch.probe.net import EOF
 from gatewatch.probe.ooni import Json, timed

@@ -19,8 +19,8 @@ from gatewatch.probe.experiments.common.inputs import (
     addresses_of,
     place_of,
 )
+from gatewatch.probe.experiments.common.opinions import ask
 from gatewatch.probe.experiments.common.reached import Reached
-from gatewatch.probe.experiments.common.second import ask
 from gatewatch.probe.net import EOF, TIMEOUT, Failed
 from gatewatch.probe.ooni import Json, scrub
 from gatewatch.probe.steps import connect

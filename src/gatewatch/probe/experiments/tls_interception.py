@@ -14,8 +14,8 @@ from cryptography import x509
 
 from gatewatch.probe.certificates import INVALID
 from gatewatch.probe.experiments.common.inputs import Asked, InputTest
+from gatewatch.probe.experiments.common.opinions import Opinions, ask
 from gatewatch.probe.experiments.common.reached import Depth, Reached
-from gatewatch.probe.experiments.common.second import Opinions, ask
 from gatewatch.probe.ooni import Json
 from gatewatch.refdata.endpoints import Endpoint
 

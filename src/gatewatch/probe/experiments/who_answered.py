@@ -112,6 +112,8 @@ def _stranger(
     mechanism = reading.mechanism
     if mechanism == "http.reset.host":  # the host is not told from the rest of the request
         mechanism = "http.reset"
+    if mechanism is not None and mechanism.endswith(".sni") and not _is_the_name(bench, suspicion):
+        mechanism = mechanism.removesuffix(".sni")  # one attempt each may differ by a lost packet
     placed = reading.placement == "on_path"
     strange = placed or "no other" in " ".join(reading.evidence)
     words = "Somebody answers in the server's name. " if strange else "It is ended for the name. "
@@ -123,6 +125,14 @@ def _stranger(
         trials,
         mechanism=mechanism,
         placement=reading.placement if placed else None,
+    )
+
+
+def _is_the_name(bench: Bench, suspicion: Suspicion) -> bool:
+    """Have experiments that repeat what they compare found that it is?"""
+    return any(
+        found.trigger == "name" and (found.host, found.layer) == (suspicion.host, suspicion.layer)
+        for found in bench.findings
     )
 
 

@@ -1,4 +1,4 @@
-"""What a probe is: a connection, or UDP exchange, with its first request, and all that came back."""
+"""What a probe is: a connection, or UDP exchange, with its first request, and what came back."""
 
 from __future__ import annotations
 

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Iterable
 
-from gatewatch.probe.steps import Exchange
 from gatewatch.refdata.snapshot import RefData, load
+from gatewatch.wire.html import title_of
 
-BLOCKING = frozenset({"nat", "isp", "prod"})
+BLOCKING = ("nat", "isp", "prod")
 "Scopes of fingerprints that are of censors and of filtering products."
-_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 MOST = 1 << 16
 "Characters that are looked at. Our choice: block pages are short."
 
 
-def blocking_page(answer: Exchange | None) -> str | None:
-    """Id of the fingerprint of a known block page; None where it shows none."""
-    if answer is None or (not answer.body and not answer.headers):
-        return None
-    body = answer.body.decode("utf-8", "replace")[:MOST]
-    title = _TITLE.search(body)
-    known = _known()
-    found = known.match_page(body, list(answer.headers), title[1].strip() if title else None)
-    scopes = {one: known.fingerprint(one).scope for one in found}
-    if "fp" in scopes.values():
-        return None
-    return next((one for one, scope in scopes.items() if scope in BLOCKING), None)
+def scopes_of(
+    body: bytes, headers: Iterable[tuple[str, str]], refdata: RefData | None = None
+) -> dict[str, str]:
+    """What an answer is known for: scope of a fingerprint → its id, the first of each.
+
+    Args:
+        headers: name and value, in any case.
+        refdata: None is that in force.
+    """
+    known = refdata or load()
+    text = body.decode("utf-8", "replace")[:MOST]
+    lower = [(name.lower(), value) for name, value in headers]
+    found: dict[str, str] = {}
+    for one in known.match_page(text, lower, title_of(text)):
+        found.setdefault(known.fingerprint(one).scope, one)
+    return found
 
 
-@lru_cache(1)
-def _known() -> RefData:
-    return load()
+def blocking_page(
+    body: bytes, headers: Iterable[tuple[str, str]], refdata: RefData | None = None
+) -> str | None:
+    """Id of the fingerprint of a block page; None without one, or where another disproves it."""
+    scopes = scopes_of(body, headers, refdata)
+    if "fp" in scopes:
+        return None
+    return next((scopes[one] for one in BLOCKING if one in scopes), None)
