@@ -1,6 +1,6 @@
 """How often the packet detector is right, against captures whose truth is known.
 
-    python -m benchmarks.trace [DIRECTORY…]
+    python -m benchmarks.trace DIRECTORY…
 
 A directory holds captures and a `truth.tsv` of CenTrace's test data: per server and keyword a test
 and a control, with what was read from each in `verdict_and_notes`.
@@ -108,7 +108,10 @@ def faults(pair: Pair, *, with_control: bool = True) -> list[str]:
 def main(arguments: list[str]) -> int:
     """The table; 1 when a reading is wrong."""
     agreed = total = 0
-    for folder in arguments or ["../shared/samples/pcaps"]:
+    if not arguments:
+        print("which directories?", file=sys.stderr)
+        return 2
+    for folder in arguments:
         for pair in pairs(Path(folder)):
             for whose, one in ((pair.name, pair), ("example.com", pair.reversed())):
                 wrong = faults(one)

@@ -19,6 +19,8 @@ from gatewatch.cli.human import console, grid
 
 GATEWATCH = [sys.executable, "-c", "from gatewatch.cli.app import main; main()"]
 NAMES_PER_HOST = 5
+TOGETHER = 16
+"The default of `probe run --parallel`."
 PATH_MS = 48.0
 "One way, on the access link; with the other links a round trip takes some 100 ms."
 
@@ -122,14 +124,18 @@ def measured(folder: Path, count: int, parallel: int) -> tuple[float, dict[str, 
 def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as name:
-        together_s, together = measured(Path(name), count, 8)
+        together_s, together = measured(Path(name), count, TOGETHER)
         alone_s, alone = measured(Path(name), count, 1)
     differ = [f"{url}: {together[url]}, alone {alone[url]}" for url in alone
               if together[url] != alone[url]]  # fmt: skip
     table = grid(
         ["", ">s", ">s a URL"],
         [
-            (f"{count} URLs, 8 at a time", f"{together_s:.0f}", f"{together_s / count:.2f}"),
+            (
+                f"{count} URLs, {TOGETHER} at a time",
+                f"{together_s:.0f}",
+                f"{together_s / count:.2f}",
+            ),
             (f"{count} URLs, one by one", f"{alone_s:.0f}", f"{alone_s / count:.2f}"),
             ("ratio", f"{alone_s / together_s:.1f}", ""),
         ],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import UTC, datetime
 
 import pytest
 
-from gatewatch.model.errors import GatewatchError, NotFound
-from gatewatch.probe.spool import Run, Spool, Submitted
+from gatewatch.model.errors import NotFound
+from gatewatch.probe.spool import Opened, Run, Spool, Submitted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -74,12 +75,44 @@ def test_two_runs_that_begin_alike_are_told_apart(tmp_path):
         spool.run("2026")
 
 
-def test_a_description_that_cannot_be_read_is_told_with_its_place(tmp_path):
+@pytest.mark.parametrize("left", [b"no JSON", b"", None], ids=["garbled", "empty", "none"])
+def test_a_run_whose_description_is_lost_is_still_found_and_can_be_removed(tmp_path, left):
     spool = Spool(tmp_path)
     run = begun(spool)
-    (run.folder / "run.json").write_text("no JSON")
-    with pytest.raises(GatewatchError, match=r"run\.json"):
-        spool.run(run.facts.id)
+    run.append({"input": "https://a.example/"})
+    (run.folder / "run.json").unlink()
+    if left is not None:
+        (run.folder / "run.json").write_bytes(left)
+    (listed,) = spool.runs()
+    assert (listed.measurements, listed.facts.described) == (1, False)
+    assert (listed.facts.id, listed.facts.began) == (run.facts.id, NOW)
+    spool.run(run.facts.id).remove()
+    assert spool.runs() == []
+
+
+def test_a_folder_whose_name_is_no_date_is_no_run(tmp_path):
+    (tmp_path / "99999999T999999Z-abcdef").mkdir()
+    assert Spool(tmp_path).runs() == []
+
+
+def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path):
+    run = begun(Spool(tmp_path))
+    run.append({"input": "https://a.example/"})
+    before, limit = run.file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"measurements\.jsonl"):
+            run.append({"input": "https://b.example/"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert run.file.read_bytes() == before
+
+
+def test_reports_that_were_opened_are_remembered(tmp_path):
+    run = begun(Spool(tmp_path))
+    opened = Opened(collector="https://c", kind=("AS137", None), report_id="r")
+    run.opened(opened)
+    assert Spool(tmp_path).run("last").reports() == [opened]
 
 
 def test_a_run_is_readable_by_its_owner_alone(tmp_path):

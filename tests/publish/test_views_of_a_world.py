@@ -115,6 +115,16 @@ def test_an_explanation_walks_to_the_bytes_and_shows_both_sides(reading):
     others = {n.asn for n in found.neighbours.other_networks}
     assert others == {BIG, MOBILE, SMALL} - {found.probe_asn}
     assert [n.outcome for n in found.neighbours.before] == ["open"] * 5
+    (experiment,) = found.findings
+    assert (experiment.experiment, experiment.answer) == ("sni_swap", "name")
+    assert (experiment.mechanism, experiment.hop_ttl) == ("tls.reset.sni", 4)
+    assert experiment.words == "It is the name."
+
+
+def test_what_was_not_experimented_on_has_no_findings(reading):
+    row = reading.rows("select record_id from verdicts where outcome = 'open' limit 1")[0]
+    (found,) = explain.explain(reading, row["record_id"], lambda sha256: None)
+    assert found.findings == []
 
 
 def test_an_id_that_is_nobody_s_is_not_found(reading):

@@ -18,6 +18,7 @@ from gatewatch.cells.stage import cells as cells_of
 from gatewatch.model.records import (
     Connect,
     Exchange,
+    Finding,
     Handshake,
     Lookup,
     Measurement,
@@ -213,7 +214,31 @@ def steps_of(row: Verdict) -> dict[str, list[Any]]:
         "connects": [],
         "handshakes": [],
         "exchanges": [],
+        "findings": [],
     }
+    if row.outcome == "blocked" and row.target == "signal.org":
+        tables["findings"].append(
+            Finding(
+                **common,
+                vantage="probe",
+                failure=None,
+                experiment="sni_swap",
+                layer="tls",
+                host=row.target,
+                answer="name",
+                mechanism="tls.reset.sni",
+                trigger="name",
+                placement="in_path",
+                hop_address="192.0.2.99",
+                hop_ttl=4,
+                residual_s=None,
+                effect=None,
+                effect_low=None,
+                effect_high=None,
+                trials=6,
+                words="It is the name.",
+            )
+        )
     for vantage in ("probe", "control"):
         reset = "connection_reset" if vantage == "probe" and row.outcome == "blocked" else None
         fine = common | {"vantage": vantage, "failure": None}

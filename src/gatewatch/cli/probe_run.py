@@ -6,7 +6,9 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +19,7 @@ from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.probe_live import Seen, Watcher, watching
 from gatewatch.cli.session import Session
 from gatewatch.flow.live import LiveJudge
-from gatewatch.model.outcome import Outcome
+from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.probe.experiments.registry import EXPERIMENTS
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.ooni import Json
@@ -59,7 +61,11 @@ class ProbeRun:
         self._began: dict[Job, float] = {}
         self.found: list[Seen] = []
         self.failures: list[str] = []
+        self.without_control: Counter[str] = Counter()
+        "Why no control vantage answered, of how many measurements."
         self.interrupted = False
+        self.broken: OSError | None = None
+        "Why nothing more can be kept."
 
     def go(self) -> Run:
         """Measure everything; what was measured is in the run that is returned."""
@@ -70,10 +76,26 @@ class ProbeRun:
             now=now,
         )  # fmt: skip
         self._visits = Visits(began=now, rng=self._rng)
-        with watching(self._session, len(self._jobs)) as self._watcher:
-            self.interrupted = run_now(self._jobs, self._measure, self._done, limits=self._limits)
-        self._run.finish(datetime.now(UTC), interrupted=self.interrupted)
+        try:
+            with watching(self._session, len(self._jobs)) as self._watcher:
+                self.interrupted = run_now(
+                    self._jobs, self._measure, self._done, limits=self._limits
+                )
+        except OSError as error:
+            if error is not self.broken:
+                raise
+        ended = datetime.now(UTC)
+        if self.broken is None:
+            self._run.finish(ended, interrupted=self.interrupted)
+        else:
+            with suppress(OSError):  # a disk that is full is so for this too
+                self._run.finish(ended, interrupted=True)
         return self._run
+
+    @property
+    def left(self) -> int:
+        """Measurements that were planned, and of which nothing came."""
+        return len(self._jobs) - len(self.found)
 
     async def _measure(self, job: Job) -> Json:
         self._began[job] = time.monotonic()
@@ -90,19 +112,33 @@ class ProbeRun:
                 job.input or "", self._seat, visits=self._visits, deep=self._deep,
                 investigate=self._investigate, rng=rng, tell=tell,
             )  # fmt: skip
-        return await EXPERIMENTS[job.test].run(job.input, self._seat, rng, tell)
+        return await EXPERIMENTS[job.test].run(job.input, self._seat, rng, tell, self._visits)
 
     def _done(self, done: Done) -> None:
-        job, seconds = done.job, time.monotonic() - self._began[done.job]
+        if self.broken is not None:
+            return
+        try:
+            self._kept(done)
+        except OSError as error:
+            self.broken = error
+            raise
+
+    def _kept(self, done: Done) -> None:
+        job, seconds = done.job, round(time.monotonic() - self._began[done.job], 3)
         if done.measurement is None:
             self.failures.append(f"{job.input or job.test}: {done.failure}")
-            seen = Seen(test=job.test, input=job.input, outcome="failed", reason=done.failure,
-                        seconds=seconds)  # fmt: skip
-        else:
-            measurement = self._seat.scrubber.clean(done.measurement)
-            self._run.append(measurement)
-            self._write(msgspec.json.encode(measurement) + b"\n")
-            seen = self._seen(job, measurement, seconds)
+            self._tell(Seen(test=job.test, input=job.input, outcome="failed", reason=done.failure,
+                            seconds=seconds))  # fmt: skip
+            return
+        measurement = self._seat.scrubber.clean(done.measurement)
+        self._run.append(measurement)
+        failure = (measurement.get("test_keys") or {}).get("control_failure")
+        if failure is not None and self._seat.controls:
+            self.without_control[failure] += 1
+        self._tell(self._seen(job, measurement, seconds))
+        self._write(msgspec.json.encode(measurement) + b"\n")
+
+    def _tell(self, seen: Seen) -> None:
         self.found.append(seen)
         self._watcher.done(seen)
 
@@ -115,19 +151,23 @@ class ProbeRun:
             self._out.flush()
         except BrokenPipeError:
             self._out = None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._out.name) from error
 
     def _seen(self, job: Job, measurement: Json, seconds: float) -> Seen:
-        service = (measurement.get("test_keys") or {}).get("x_service")
+        keys = measurement.get("test_keys") or {}
+        service = keys.get("x_service")
         if isinstance(service, dict):
             return _service_seen(job, service, seconds)
         verdict = self._judge.verdict(measurement)
+        why = keys.get("why") if verdict.reason == Reason.UNSUPPORTED_TEST else None
         return Seen(
             test=job.test,
             input=job.input,
             outcome=verdict.outcome,
             reason=verdict.reason,
             mechanisms=tuple(verdict.mechanisms),
-            words=verdict.sentence,
+            words=why if isinstance(why, str) else verdict.sentence,
             seconds=seconds,
         )
 
@@ -142,8 +182,11 @@ def _service_seen(job: Job, service: dict[str, Any], seconds: float) -> Seen:
     return Seen(test=job.test, input=job.input, outcome=outcome, words=words, seconds=seconds)
 
 
-def consented(session: Session, text: str, *, yes: bool) -> None:
+def consented(session: Session, text: str, *, yes: bool, act: str = "measured") -> None:
     """Say what will happen, and go on only if the user wants it.
+
+    Args:
+        act: what is then not done.
 
     Raises:
         UsageFault: nobody is there to ask, or the answer is no.
@@ -153,10 +196,10 @@ def consented(session: Session, text: str, *, yes: bool) -> None:
         return
     print(text, file=sys.stderr)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageFault(f"nothing is measured without consent: give --yes, or {CONSENT}=yes")
+        raise UsageFault(f"nothing is {act} without consent: give --yes, or {CONSENT}=yes")
     print("\nGo on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageFault("not measured")
+        raise UsageFault(f"not {act}")
 
 
 def spool_at(given: Path | None) -> Spool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import ssl
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -19,17 +21,19 @@ from gatewatch.cli.exits import ExitCode, UsageFault
 from gatewatch.cli.probe_plan import contacts_of, plan
 from gatewatch.cli.probe_run import ProbeRun, consented, exit_code, spool_at
 from gatewatch.cli.session import Format, Session, heed_sockets
-from gatewatch.probe.backend import PartlyRefused, submit_now
+from gatewatch.probe.backend import Handing, Kind, Refused, submit_now
 from gatewatch.probe.consent import consent_text
 from gatewatch.probe.machine import UNKNOWN_COUNTRY, seat_of_machine
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.runner import Limits
 from gatewatch.probe.seat import Anchor, Control, Seat
-from gatewatch.probe.spool import Run, Submitted
+from gatewatch.probe.spool import Opened, Run, Submitted
 from gatewatch.probe.whereabouts import Network, settled
 
 OONI_HELPERS = tuple(f"https://{n}.th.ooni.org/" for n in range(4))
 "OONI's public test helpers, as its backend lists them (/api/v1/test-helpers)."
+ASIDE_SHOWN = 5
+"Lines of files that are no URLs, of which each is told."
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -73,40 +77,79 @@ def run_probe(session: Session, options: ProbeOptions) -> ExitCode:
 
     pause_s = None if options.every is None else seconds_of(options.every)
     rng = random.Random(options.seed) if options.shuffle else None
-    jobs = plan(
-        session.refdata,
-        urls=options.urls,
-        files=options.files,
-        lists=options.lists,
-        services=options.services,
-        tests=options.tests,
-        rng=rng,
-    )
+    aside = Aside(session)
+    try:
+        jobs = plan(
+            session.refdata,
+            urls=options.urls,
+            files=options.files,
+            lists=options.lists,
+            services=options.services,
+            tests=options.tests,
+            rng=rng,
+            aside=aside.add,
+        )
+    finally:
+        aside.tell()
     seat = seat_of(options)
     if not seat.controls:
         session.say("no control vantage (--control): much will stay unclear")
     contacts = contacts_of(session.refdata, jobs)
-    consented(session, consent_text(jobs, seat, contacts, deep=options.deep), yes=options.yes)
-    seat = _placed(session, seat)
+    text = consent_text(jobs, seat, contacts, deep=options.deep, investigate=options.investigate)
+    consented(session, text, yes=options.yes)
     limits = Limits(parallel=options.parallel, rate=options.rate, budget_s=options.budget_s)
     with _written(session) as out:
         while True:
             began = time.monotonic()
+            seat = _placed(session, seat_of(options))  # anew: a laptop may have moved
             running = ProbeRun(
                 session, jobs, seat, spool=spool_at(options.spool), out=out, deep=options.deep,
                 investigate=options.investigate, limits=limits, seed=options.seed,
             )  # fmt: skip
             kept = running.go()
-            for failure in running.failures:
-                session.say(f"not measured: {failure}")
+            _tell(session, running, options)
             session.say(f"kept as {kept.facts.id}: gatewatch probe show {kept.facts.id}")
-            if pause_s is None or running.interrupted:
+            if pause_s is None or running.interrupted or running.broken:
                 break
-            _sleep(session, pause_s - (time.monotonic() - began))
+            if not _sleep(session, pause_s - (time.monotonic() - began)):
+                running.interrupted = True
+                break
     if not _streams(session):
-        session.output = None  # it holds the measurements
+        session.to_stdout()
         show_found(session, running.found)
-    return exit_code(running)
+    if running.broken is not None:
+        raise running.broken
+    code = exit_code(running)
+    return ExitCode.PARTIAL if code is ExitCode.DONE and aside.count else code
+
+
+class Aside:
+    """What of the inputs could not be taken: the first few are told, the others counted."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self.count = session, 0
+
+    def add(self, words: str) -> None:
+        self.count += 1
+        if self.count <= ASIDE_SHOWN:
+            self._session.say(f"set aside: {words}")
+
+    def tell(self) -> None:
+        if self.count > ASIDE_SHOWN:
+            self._session.say(f"set aside: {self.count:,} lines in all")
+
+
+def _tell(session: Session, run: ProbeRun, options: ProbeOptions) -> None:
+    """What did not go as it was planned."""
+    for failure in run.failures:
+        session.say(f"not measured: {failure}")
+    for failure, count in run.without_control.most_common():
+        session.say(f"no control vantage answered in {count} of {len(run.found)}: {failure}")
+    if run.left:
+        spent = f"the budget of {options.budget_s} s was spent"
+        broken = "nothing more can be kept" if run.broken else spent
+        why = "interrupted" if run.interrupted else broken
+        session.say(f"{run.left:,} of {run.left + len(run.found):,} not measured: {why}")
 
 
 def diff(
@@ -130,13 +173,20 @@ def diff(
 
     from gatewatch.cli.views.probe import show_diff
     from gatewatch.probe.experiments.blockdiff import diff_now
-    from gatewatch.probe.proxy import parse_proxy
+    from gatewatch.probe.proxy import NotAProxy, parse_proxy
 
     heed_sockets()
     if (through is None) == (measured is None):
         raise UsageFault("diff wants --through PROXY, or --with FILE")
-    jobs = plan(session.refdata, urls=urls, files=files, lists=lists, services=(), tests=())
-    there = measured or parse_proxy(through or "")
+    aside = Aside(session)
+    jobs = plan(
+        session.refdata, urls=urls, files=files, lists=lists, services=(), tests=(), aside=aside.add
+    )
+    aside.tell()
+    try:
+        there = measured or parse_proxy(through or "")
+    except NotAProxy as fault:
+        raise UsageFault(f"--through: {fault}") from None
     seat = seat_of_machine(ca=ca)
     contacts = [through] if through else []
     consented(session, consent_text(jobs, seat, contacts, deep=False), yes=yes)
@@ -144,18 +194,44 @@ def diff(
     inputs = [job.input for job in jobs if job.input]
     rows = diff_now(inputs, seat, there, rng=random.Random(), tell=session.detail)
     show_diff(session, rows)
-    return ExitCode.DONE
+    return ExitCode.PARTIAL if aside.count else ExitCode.DONE
 
 
 def seat_of(options: ProbeOptions) -> Seat:
     """This machine, with the helpers that the user names."""
     return seat_of_machine(
         asn=asn_of(options.asn),
-        country=(options.country or UNKNOWN_COUNTRY).upper(),
+        country=country_of(options.country),
         controls=tuple(one for text in options.controls for one in controls_of(text)),
         anchors=tuple(anchor_of(text) for text in options.anchors),
-        ca=options.ca,
+        ca=trusted(options.ca),
     )
+
+
+def country_of(text: str | None) -> str:
+    """
+    >>> country_of("it"), country_of(None)
+    ('IT', 'ZZ')
+    """
+    if text is None:
+        return UNKNOWN_COUNTRY
+    if not (len(text) == 2 and text.isascii() and text.isalpha()):
+        raise UsageFault(f"--country is {text!r}; a code of two letters such as IT is wanted")
+    return text.upper()
+
+
+def trusted(ca: Path | None) -> Path | None:
+    """The same file, once it is known to be one of authorities."""
+    if ca is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)
+    except OSError as error:  # of which ssl's is a kind
+        why = error.strerror or "no certificates"
+        raise UsageFault(
+            f"--ca is {str(ca)!r} ({why}); a PEM file of certificates is wanted"
+        ) from None
+    return ca
 
 
 def _placed(session: Session, seat: Seat) -> Seat:
@@ -243,9 +319,17 @@ def seconds_of(text: str) -> float:
     return float(int(found[1]) * _UNITS_S[found[2]])
 
 
-def _sleep(session: Session, seconds: float) -> None:
+def _sleep(session: Session, seconds: float) -> bool:
+    """Wait for the next run; False where a signal ended the wait."""
     session.say(f"the next run begins in {max(seconds, 0.0):.0f} s")
-    time.sleep(max(seconds, 0.0))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        time.sleep(max(seconds, 0.0))
+    except KeyboardInterrupt:
+        return False
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return True
 
 
 def _streams(session: Session) -> bool:
@@ -257,8 +341,12 @@ def _streams(session: Session) -> bool:
 def _written(session: Session) -> Iterator[BinaryIO | None]:
     """Where measurements go besides the spool, each as soon as it is made."""
     if session.output is not None:
-        with session.output.open("ab") as file:
+        file = session.output.open("ab")
+        try:
             yield file
+        finally:
+            with suppress(OSError):  # every line was flushed, and its failure told
+                file.close()
     elif _streams(session):
         with session.sink() as sink:
             yield sink
@@ -271,7 +359,13 @@ def submit_run(
 ) -> ExitCode:
     """Hand in what of a run the collector does not have yet."""
     heed_sockets()
-    if urlsplit(collector).scheme not in ("http", "https"):
+    collector = collector.rstrip("/")
+    try:
+        parts = urlsplit(collector)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong:
         raise UsageFault(f"--collector is {collector!r}; a URL is wanted")
     run = spool_at(spool).run(name)
     had = {one.line for one in run.submissions() if one.collector == collector}
@@ -279,31 +373,58 @@ def submit_run(
     waiting: list[tuple[int, Json]] = [
         (number, msgspec.json.decode(line)) for number, line in lines if number not in had
     ]
+    if not waiting:
+        session.say(f"nothing to submit: {len(had)} of {len(lines)} had been before")
+        return ExitCode.DONE if lines else ExitCode.NO_DATA
     words = (
         f"{len(waiting)} of {len(lines)} measurements of {run.facts.id} will be sent to"
         f" {collector}.\nIt learns your address while you send them. What it receives it may"
         " publish;\nyour addresses are not in it, your network and country are."
     )
-    consented(session, words, yes=yes)
-    seat = seat_of_machine(ca=ca)
+    consented(session, words, yes=yes, act="sent")
+    record = _Record(run, collector)
     failure: str | None = None
     try:
-        taken = submit_now(collector, seat, waiting)
-    except PartlyRefused as refused:
-        taken, failure = refused.taken, str(refused)
-    _mark(run, collector, taken)
-    session.say(f"{len(taken)} submitted, {len(had)} had been before")
+        submit_now(collector, seat_of_machine(ca=trusted(ca)), waiting, record.handing())
+    except Refused as refused:
+        failure = str(refused)
+    session.say(f"{record.taken} submitted, {len(had)} had been before")
+    if record.nameless:
+        session.say(
+            f"{record.nameless} of them got no id: collectors do not keep what is of an unknown"
+            " network or country (--asn, --country)"
+        )
     if failure is not None:
         session.say(f"stopped: {failure}")
-        return ExitCode.PARTIAL if taken else ExitCode.UNREACHABLE
+        return ExitCode.PARTIAL if record.taken else ExitCode.UNREACHABLE
     return ExitCode.DONE
 
 
-def _mark(run: Run, collector: str, taken: list[tuple[int, str, str]]) -> None:
-    now = datetime.now(UTC)
-    for line, report_id, uid in taken:
-        run.mark(
+class _Record:
+    """What a collector took, in the spool as soon as it is known."""
+
+    def __init__(self, run: Run, collector: str) -> None:
+        self._run, self._collector = run, collector
+        self.taken = self.nameless = 0
+
+    def handing(self) -> Handing:
+        old = [one for one in self._run.reports() if one.collector == self._collector]
+        return Handing(
+            reports={one.kind: one.report_id for one in old}, opened=self._opened, taken=self._took
+        )
+
+    def _opened(self, kind: Kind, report_id: str) -> None:
+        self._run.opened(Opened(collector=self._collector, kind=kind, report_id=report_id))
+
+    def _took(self, line: int, report_id: str, uid: str) -> None:
+        self.taken += 1
+        self.nameless += not uid
+        self._run.mark(
             Submitted(
-                line=line, collector=collector, report_id=report_id, measurement_uid=uid, at=now
+                line=line,
+                collector=self._collector,
+                report_id=report_id,
+                measurement_uid=uid,
+                at=datetime.now(UTC),
             )
         )

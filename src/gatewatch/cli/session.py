@@ -71,6 +71,7 @@ class Session:
         self.store_path = store or default_store()
         self.output = output
         self.format = format or _format_for(output)
+        self.format_given = format is not None
         self.fields = [name for given in fields or [] for name in given.split(",") if name]
         self.sort, self.limit = sort, limit
         self.explain_query = explain_query
@@ -169,6 +170,12 @@ class Session:
             self.write(makers[self.format](sheet).encode("utf-8", "backslashreplace"))
         if not sheet.rows and not empty_is_answer:
             raise Ended(ExitCode.NO_DATA)
+
+    def to_stdout(self) -> None:
+        """The result goes to standard output: what was written to -o was something else."""
+        self.output = None
+        if not self.format_given:
+            self.format = _format_for(None)
 
     def write(self, data: bytes) -> None:
         """Bytes of a result, to -o or standard output."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import SystemRandom
-from typing import cast
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 from gatewatch.cli.exits import UsageFault
@@ -23,7 +23,7 @@ from gatewatch.probe.trace.reading import read
 from gatewatch.probe.trace.replies import Reply
 from gatewatch.refdata.snapshot import RefData
 from gatewatch.wire import pcapng
-from gatewatch.wire.pcap import Frame, Reader
+from gatewatch.wire.pcap import Frame, NotACapture, Reader
 
 PORTS = {"tls": 443, "http": 80, "quic": 443, "dns": 53}
 INNOCENT = ("example.com", "example.org")
@@ -40,19 +40,27 @@ def read_captures(
     """The reading of a capture and its control.
 
     Raises:
-        NotACapture: a file is none.
+        CannotTrace: a file is no capture.
     """
     page = block_page(session.refdata)
+    capture = Path("/dev/stdin") if str(capture) == "-" else capture
     with capture.open("rb") as file:
-        test = Reader(file)
+        test = _capture(file, capture)
         if control is None:
             reading = read(test, name=name, block_page=page)
         else:
             with control.open("rb") as other:
-                reading = read(test, Reader(other), name=name, block_page=page)
+                reading = read(test, _capture(other, control), name=name, block_page=page)
     for reason, count in test.set_aside.items():
         session.say(f"{capture}: set aside {count}: {reason}")
     return reading
+
+
+def _capture(file: BinaryIO, path: Path) -> Reader:
+    try:
+        return Reader(file)
+    except NotACapture as fault:
+        raise CannotTrace(f"{path}: {fault}") from None
 
 
 def block_page(refdata: RefData) -> Callable[[Reply], str | None]:

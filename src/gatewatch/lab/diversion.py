@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatewatch.lab.flows import Flow, Flows
 from gatewatch.lab.scenario import Middlebox
+from gatewatch.wire.address import parted
 from gatewatch.wire.packet import TCP, UDP, Packet, parse, readdressed
 from gatewatch.wire.quote import quoted, requoted
 
@@ -39,9 +40,7 @@ class Diversions:
     def note(self, act: Act) -> None:
         """Take a line of the log; only diversions matter."""
         if act.peer is not None:
-            address, _, port = act.server.rpartition(":")
-            server = (address.strip("[]"), int(port))
-            self._known[act.transport, act.peer] = Diversion(act.client, server)
+            self._known[act.transport, act.peer] = Diversion(act.client, parted(act.server))
 
     def of(self, transport: str, peer: str) -> Diversion | None:
         """The latest flow of a peer; None if none was diverted."""

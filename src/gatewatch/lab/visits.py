@@ -53,8 +53,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 SETTLE_S = 0.1
 "After each measurement, so that what is still on its way is not taken for the next one's."
 
-PROBE = Client()
 FIRST_PASS = Client(experiments=False)
+"As quick as a plain web_connectivity measurement."
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +213,8 @@ def environment_of(seat: Seat) -> dict[str, str]:
         "GATEWATCH_ASN": f"AS{seat.asn}",
         "GATEWATCH_COUNTRY": seat.country,
         "GATEWATCH_CONSENT": "yes",
+        # what is made up has no place among real measurements, from where it could be submitted
+        "GATEWATCH_SPOOL": str(seat.ca.resolve().parent / "spool"),
     }
 
 

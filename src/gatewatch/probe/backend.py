@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,11 @@ from gatewatch.probe.steps import (
 ANSWER_LIMIT = 1 << 24
 TRIES = 3
 "A lost connection is tried again; what was received twice is stored once."
+PAUSE_S = 0.5
+"Before the second try, and twice that before the third, for a server that is started anew."
+Kind = tuple[str | None, ...]
+"What all measurements of a report have in common: the `KIND` of them."
+KIND = ("probe_asn", "probe_cc", "test_name", "test_version", "test_start_time")
 
 
 class Refused(GatewatchError):
@@ -39,6 +44,10 @@ class Refused(GatewatchError):
 
     def __init__(self, where: str, words: str) -> None:
         super().__init__(f"{where}: {words}")
+
+
+class Unwanted(Refused):
+    """A backend that answered, and wants no such thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,8 @@ class Backend:
     async def _asked(self, method: str, path: str, body: Json) -> Json:
         url = self.url.rstrip("/") + path
         failure = ""
-        for _ in range(TRIES):
+        for number in range(TRIES):
+            await asyncio.sleep(PAUSE_S * number)
             status, data, failure = await self._call(method, url, body)
             if failure is None and status < 500:
                 return _read(url, status, data)
@@ -173,53 +183,75 @@ def _read(url: str, status: int, data: bytes) -> Json:
         raise Refused(url, f"status {status}, and no JSON object: {shown!r}")
     if status >= 400:
         words = answer.get("error") or answer.get("detail") or answer
-        raise Refused(url, f"status {status}: {str(words)[:300]}")
+        raise Unwanted(url, f"status {status}: {str(words)[:300]}")
     return answer
 
 
+def kind_of(measurement: Json) -> Kind:
+    """Under which report a measurement belongs."""
+    found = (measurement.get(name) for name in KIND)
+    return tuple(None if value is None else str(value) for value in found)
+
+
+@dataclass(slots=True, kw_only=True)
+class Handing:
+    """Measurements on their way to a backend, so that a second attempt goes on where one broke.
+
+    A measurement that is handed in twice under the same report is stored once: so reports are
+    kept before anything is handed in under them.
+    """
+
+    reports: dict[Kind, str] = field(default_factory=dict)
+    "Those that an earlier attempt opened."
+    opened: Callable[[Kind, str], object]
+    "Told of each report as it is opened."
+    taken: Callable[[int, str, str], object]
+    "Told of each measurement as it is taken: its number, the report, the backend's id for it."
+
+
 def submit_now(
-    url: str, seat: Seat, measurements: Iterable[tuple[int, Json]]
-) -> list[tuple[int, str, str]]:
+    url: str, seat: Seat, measurements: Iterable[tuple[int, Json]], handing: Handing
+) -> None:
     """`submit_all`, to its end."""
 
-    async def go() -> list[tuple[int, str, str]]:
+    async def go() -> None:
         vantage = Vantage.of(seat.reach, seat.addresses)
-        return await submit_all(Backend(url, seat, vantage), measurements)
+        await submit_all(Backend(url, seat, vantage), measurements, handing)
 
-    return asyncio.run(go())
+    asyncio.run(go())
 
 
 async def submit_all(
-    backend: Backend, measurements: Iterable[tuple[int, Json]]
-) -> list[tuple[int, str, str]]:
-    """Hand in measurements, a report for each kind of them.
-
-    Returns:
-        For each: its number, the report's id, and the backend's id for it.
+    backend: Backend, measurements: Iterable[tuple[int, Json]], handing: Handing
+) -> None:
+    """Hand in measurements, a report for each kind of them, and close the reports.
 
     Raises:
-        Refused: one was not taken; what was before it is in the exception's `taken`.
+        Refused: one was not taken; `handing` has been told of those before it.
     """
-    reports: dict[tuple[Any, ...], str] = {}
-    taken: list[tuple[int, str, str]] = []
-    try:
-        for number, measurement in measurements:
-            names = ("probe_asn", "probe_cc", "test_name", "test_version", "test_start_time")
-            kind = tuple(measurement.get(name) for name in names)
-            if kind not in reports:
-                reports[kind] = await backend.open_report(measurement)
-            uid = await backend.submit(reports[kind], measurement)
-            taken.append((number, reports[kind], uid))
-        for report_id in reports.values():
-            await backend.close_report(report_id)
-    except Refused as refused:
-        raise PartlyRefused(str(refused), taken) from refused
-    return taken
+    reports, old = handing.reports, {*handing.reports}
+    used: dict[str, None] = {}
 
+    async def report_for(measurement: Json) -> str:
+        kind = kind_of(measurement)
+        if kind not in reports:
+            reports[kind] = await backend.open_report(measurement)
+            handing.opened(kind, reports[kind])
+        return reports[kind]
 
-class PartlyRefused(GatewatchError):
-    """A backend stopped taking measurements."""
-
-    def __init__(self, words: str, taken: list[tuple[int, str, str]]) -> None:
-        super().__init__(words)
-        self.taken = taken
+    for number, measurement in measurements:
+        kind = kind_of(measurement)
+        report_id = await report_for(measurement)
+        try:
+            uid = await backend.submit(report_id, measurement)
+        except Unwanted:
+            if kind not in old:
+                raise
+            old.discard(kind)  # the backend has forgotten it
+            del reports[kind]
+            report_id = await report_for(measurement)
+            uid = await backend.submit(report_id, measurement)
+        used[report_id] = None
+        handing.taken(number, report_id, uid)
+    for report_id in used:
+        await backend.close_report(report_id)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gatewatch.probe.likeness import differs, is_final, likeness, no_likeness
 from gatewatch.probe.ooni import Json
-from gatewatch.wire.address import endpoint, is_bogon, is_loopback
+from gatewatch.wire.address import endpoint, is_bogon, is_loopback, parted
 
 AFTER_303 = "x_after_303"
 """Tag of what was tried after a `303 See Other`, which OONI's probe does not follow."""
@@ -133,17 +133,18 @@ class _Case:
     def _tried(self) -> list[_Tried]:
         found: dict[object, _Tried] = {}
 
-        def one(entry: Json, address: str | None, port: int | None) -> _Tried:
+        def one(entry: Json, address: str, port: int) -> _Tried:
             number = entry.get("transaction_id") or 0
             tags = entry.get("tags") or []
-            fresh = _Tried(address, port, _depth(tags), "fetch_body=false" not in tags, number)
+            fetches = "fetch_body=false" not in tags
+            fresh = _Tried(address or None, port or None, _depth(tags), fetches, number)
             return found.setdefault(number or id(entry), fresh)
 
         for entry in self._entries("tcp_connect"):
             flow = one(entry, entry["ip"], entry["port"])
             flow.stage, flow.failure = TCP, entry["status"].get("failure") or None
         for entry in self._entries("tls_handshakes"):
-            flow = one(entry, *_split(entry.get("address")))
+            flow = one(entry, *parted(entry.get("address")))
             flow.stage, flow.failure = TLS, entry["failure"]
             flow.server_name, flow.shaken = entry.get("server_name"), entry["failure"] is None
         unlinked = not any(entry["status"].get("success") for entry in self._entries("tcp_connect"))
@@ -151,7 +152,7 @@ class _Case:
             linked = entry.get("transaction_id")
             if entry["failure"] and unlinked and not linked:
                 continue  # before 0.5 the request carries whatever failed under it
-            flow = one(entry, *_split(entry.get("address")))
+            flow = one(entry, *parted(entry.get("address")))
             flow.stage, flow.failure, flow.request = HTTP, entry["failure"], entry
         return list(found.values())
 
@@ -385,11 +386,6 @@ def _asked(entry: Json) -> _Asked:
 
 def _depth(tags: list[str]) -> int:
     return next((int(tag[6:]) for tag in tags if tag.startswith("depth=")), 0)
-
-
-def _split(place: str | None) -> tuple[str | None, int | None]:
-    address, _, port = (place or "").rpartition(":")
-    return (address.strip("[]") or None, int(port)) if port.isdigit() else (None, None)
 
 
 def _deepest_first(flow: _Tried) -> tuple[int, int, str, int]:

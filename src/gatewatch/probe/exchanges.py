@@ -17,6 +17,16 @@ AROUND_LIMIT = 1 << 20
 headers. Without it a server could send empty frames until the deadline."""
 
 
+def target_of(url: str) -> str:
+    """Path and query of a URL.
+
+    >>> target_of("http://a.example/b?c=d#e"), target_of("http://a.example?c")
+    ('/b?c=d', '/?c')
+    """
+    parts = urlsplit(url)
+    return parts._replace(scheme="", netloc="", fragment="", path=parts.path or "/").geturl()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     url: str
@@ -28,8 +38,7 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query, as they stand in a request line."""
-        parts = urlsplit(self.url)
-        return parts._replace(scheme="", netloc="", fragment="", path=parts.path or "/").geturl()
+        return target_of(self.url)
 
     @property
     def authority(self) -> str:

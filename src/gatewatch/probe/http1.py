@@ -27,7 +27,7 @@ async def fetch(channel: Channel, found: Exchange, deadline: float, most: int) -
     except (h11.LocalProtocolError, UnicodeEncodeError):
         raise Failed(UNWRITABLE) from None
     await channel.write(written, deadline)
-    await _read(connection, channel, found, deadline, most)
+    await read_answer(connection, channel, found, deadline, most)
 
 
 def _written(connection: h11.Connection, request: Request) -> bytes:
@@ -39,9 +39,14 @@ def _written(connection: h11.Connection, request: Request) -> bytes:
     return b"".join(connection.send(event) or b"" for event in events)
 
 
-async def _read(
+async def read_answer(
     connection: h11.Connection, channel: Channel, found: Exchange, deadline: float, most: int
 ) -> None:
+    """Put into an exchange what answers a request that was sent.
+
+    Raises:
+        Failed: by name; what came before stays.
+    """
     body, seen, ended, total = bytearray(), b"", False, 0
     try:
         while True:

@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from gatewatch.probe.errnos import EOF, TIMEOUT, Failed, failure_of
 from gatewatch.wire.address import endpoint
-from gatewatch.wire.packet import MalformedPacket, parse
+from gatewatch.wire.packet import ACK, PSH, SYN, TCP, MalformedPacket, Packet, parse, tcp
 from gatewatch.wire.pcap import Frame
 
 __all__ = [
@@ -663,6 +663,54 @@ async def knock(
     except Failed as failed:
         return failed.failure
     return None
+
+
+def say_aside(stream: Stream, heard: Iterable[Frame], data: bytes, ttl: int) -> bool:
+    """Send, as the next bytes of a connection of ours, once and only so far; the system knows
+    nothing of it, and says later at the same place what it has to say.
+
+    It is only ever what the connection could have said itself: its ends and numbers are those of
+    its own handshake, and a TTL that ends before the server keeps the server out of it.
+
+    Args:
+        stream: open, with nothing said on it so far.
+        heard: what a tap heard of its handshake.
+        data: at most one segment.
+
+    Returns:
+        Whether it was sent: not if the tap missed the handshake.
+
+    Raises:
+        Failed: by name: `permission_denied` without the right to.
+    """
+    port = stream.source_port
+    syn = _newest(heard, SYN, lambda one: one.sport == port)
+    if syn is None:
+        return False
+    begun = (syn.dst, syn.dport, syn.src, syn.sport, syn.seq + 1 & 0xFFFFFFFF)
+    accepted = _newest(
+        heard, SYN | ACK, lambda one: (one.src, one.sport, one.dst, one.dport, one.ack) == begun
+    )
+    if accepted is None:
+        return False
+    made = tcp(
+        syn.src, syn.dst, syn.sport, syn.dport, seq=syn.seq + 1, ack=accepted.seq + 1,
+        flags=PSH | ACK, payload=data, ttl=ttl, window=syn.window,
+    )  # fmt: skip
+    family = socket.AF_INET6 if syn.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as opened:
+            opened.setblocking(False)
+            opened.sendto(made, (str(ip_address(syn.dst)), 0))
+    except OSError as error:
+        raise Failed(failure_of(error)) from None
+    return True
+
+
+def _newest(heard: Iterable[Frame], flags: int, fits: Callable[[Packet], bool]) -> Packet | None:
+    """The newest handshake's: a port may have been used before."""
+    packets = [frame.packet for frame in heard if frame.packet.protocol == TCP]
+    return next((p for p in reversed(packets) if p.flags & (SYN | ACK) == flags and fits(p)), None)
 
 
 FULL_TTL = 64

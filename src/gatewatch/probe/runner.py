@@ -37,7 +37,7 @@ class Job:
 class Limits:
     """How hard a run may work."""
 
-    parallel: int = 8
+    parallel: int = 16
     "Measurements at a time."
     rate: float = 5.0
     "Measurements begun in a second, at most."
@@ -179,6 +179,8 @@ def _tell(job: Job, task: asyncio.Task[Json], done: Callable[[Done], None]) -> N
     if error is None:
         done(Done(job=job, measurement=task.result(), failure=None))
         return
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     words = (
         "took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
     )

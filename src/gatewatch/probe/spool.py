@@ -2,6 +2,7 @@
 
     SPOOL/RUN/run.json              what the run is, and how it ended
     SPOOL/RUN/measurements.jsonl    one measurement a line, appended and made durable one by one
+    SPOOL/RUN/reports.jsonl         the reports opened for them at collectors
     SPOOL/RUN/submitted.jsonl       which of them were submitted, to whom, and under which id
 
 A run that was killed is a run like any other: what it had finished is there, and a line that was
@@ -18,16 +19,18 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from gatewatch.archive import durable
-from gatewatch.model.errors import GatewatchError, NotFound
+from gatewatch.model.errors import NotFound
 
+L = TypeVar("L", bound=Struct)
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_RUN, _MEASUREMENTS, _SUBMITTED = "run.json", "measurements.jsonl", "submitted.jsonl"
+_RUN, _MEASUREMENTS = "run.json", "measurements.jsonl"
+_REPORTS, _SUBMITTED = "reports.jsonl", "submitted.jsonl"
 
 
 class RunFacts(Struct, frozen=True, kw_only=True):
@@ -43,6 +46,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     "None: it is going on, or was killed."
     interrupted: bool = False
+    described: bool = True
+    "False: its description is lost; only what its folder's name says is known."
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -54,6 +59,15 @@ class Submitted(Struct, frozen=True, kw_only=True):
     report_id: str
     measurement_uid: str
     at: datetime
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A report that a collector opened. What is handed in again under the same one is the same."""
+
+    collector: str
+    kind: tuple[str | None, ...]
+    "What the measurements in it have in common (`backend.kind_of`)."
+    report_id: str
 
 
 class RunListed(Struct, frozen=True, kw_only=True):
@@ -84,8 +98,7 @@ class Spool:
 
     def runs(self) -> list[RunListed]:
         """Every run, the oldest first."""
-        found = sorted(self.root.iterdir()) if self.root.is_dir() else []
-        runs = [self.run(path.name) for path in found if _ID.fullmatch(path.name)]
+        runs = [self.run(name) for name in self._names()]
         return [
             RunListed(
                 facts=run.facts,
@@ -100,22 +113,19 @@ class Spool:
 
         Raises:
             NotFound: none or several are called so.
-            GatewatchError: its description cannot be read.
         """
-        names = sorted(path.name for path in self.root.iterdir()) if self.root.is_dir() else []
-        known = [name for name in names if _ID.fullmatch(name)]
+        known = self._names()
         fits = known[-1:] if id == "last" else [name for name in known if name.startswith(id)]
         if len(fits) != 1 or not id:
             many = f"{len(fits)} runs begin with" if fits else "no run is called"
             raise NotFound(f"{many} {id!r}; `gatewatch probe list` shows them")
-        path = self.root / fits[0] / _RUN
-        try:
-            facts = msgspec.json.decode(path.read_bytes(), type=RunFacts)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise GatewatchError(f"{path}: {error}; wanted the description of a run") from error
-        run = Run(self.root / fits[0], facts)
+        run = Run(self.root / fits[0], _facts_of(self.root / fits[0]))
         run.mend()
         return run
+
+    def _names(self) -> list[str]:
+        names = sorted(path.name for path in self.root.iterdir()) if self.root.is_dir() else []
+        return [name for name in names if _began(name) is not None]
 
 
 class Run:
@@ -143,14 +153,16 @@ class Run:
                 yield from (line.rstrip(b"\n") for line in file if line.endswith(b"\n"))
 
     def submissions(self) -> list[Submitted]:
-        path = self.folder / _SUBMITTED
-        if not path.exists():
-            return []
-        whole = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
-        return [msgspec.json.decode(line, type=Submitted) for line in whole]
+        return _whole(self.folder / _SUBMITTED, Submitted)
 
     def mark(self, submitted: Submitted) -> None:
         _append(self.folder / _SUBMITTED, msgspec.json.encode(submitted))
+
+    def reports(self) -> list[Opened]:
+        return _whole(self.folder / _REPORTS, Opened)
+
+    def opened(self, report: Opened) -> None:
+        _append(self.folder / _REPORTS, msgspec.json.encode(report))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
@@ -160,9 +172,8 @@ class Run:
 
     def mend(self) -> None:
         """Cut what a kill left of a line; a run that goes on in another process is let be."""
-        if self.facts.ended is not None:
-            return
-        for name in (_MEASUREMENTS, _SUBMITTED):
+        unended = (_MEASUREMENTS,) if self.facts.ended is None else ()
+        for name in (*unended, _REPORTS, _SUBMITTED):
             path = self.folder / name
             torn = _torn_bytes(path) if path.exists() else 0
             if torn:
@@ -177,12 +188,55 @@ class Run:
             os.ftruncate(file.fileno(), path.stat().st_size - torn)
 
 
+def _facts_of(folder: Path) -> RunFacts:
+    """A run's description; what its name tells where a kill or a full disk has left none."""
+    try:
+        return msgspec.json.decode((folder / _RUN).read_bytes(), type=RunFacts)
+    except (OSError, msgspec.MsgspecError):
+        return RunFacts(
+            id=folder.name,
+            began=_began(folder.name) or datetime.fromtimestamp(0, UTC),
+            planned=0,
+            tests=(),
+            country="ZZ",
+            asn=0,
+            described=False,
+        )
+
+
+def _began(name: str) -> datetime | None:
+    """When a run of that name began; None where it is no run's name."""
+    if _ID.fullmatch(name) is None:
+        return None
+    try:
+        return datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _whole(path: Path, kind: type[L]) -> list[L]:
+    """Every line of a file that was written to its end."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [msgspec.json.decode(line, type=kind) for line in lines if line.endswith(b"\n")]
+
+
 def _append(path: Path, line: bytes) -> None:
-    with path.open("ab") as file:
+    """Add a line, all of it or nothing.
+
+    Raises:
+        OSError: it cannot be kept; the file is named, and as it was.
+    """
+    with path.open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(line + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        before = os.fstat(file.fileno()).st_size
+        rest = memoryview(line + b"\n")
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            os.ftruncate(file.fileno(), before)
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _torn_bytes(path: Path) -> int:

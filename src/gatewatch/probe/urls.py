@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from gatewatch.model.target import canonical_host, redirect_target
 from gatewatch.probe.steps import Exchange
+from gatewatch.wire.address import in_url
 
 FOLLOWED = frozenset({301, 302, 307, 308})
 "By OONI's probe."
@@ -27,7 +28,7 @@ def wire_url(url: str) -> str | None:
         return None
     if host is None or parts.scheme not in ("http", "https"):
         return None
-    shown = f"[{host}]" if ":" in host else host
+    shown = in_url(host)
     path = parts.path.encode("ascii", "backslashreplace").decode()
     return parts._replace(netloc=f"{shown}:{port}" if port else shown, path=path).geturl()
 

@@ -29,12 +29,21 @@ class Network(NamedTuple):
     name: str | None
 
 
+def asked(seat: Seat) -> tuple[str, ...]:
+    """Addresses of those whom `public_address` asks; none where an interface tells it."""
+    return OPENDNS if _own(seat) is None else ()
+
+
+def _own(seat: Seat) -> str | None:
+    return next((address for address in seat.secrets if not is_bogon(address)), None)
+
+
 async def public_address(vantage: Vantage, seat: Seat) -> str | None:
     """The address under which others see this machine; None where nobody tells."""
-    own = next((address for address in seat.secrets if not is_bogon(address)), None)
+    own = _own(seat)
     if own is not None:
         return own
-    for resolver in OPENDNS:
+    for resolver in asked(seat):
         found = await lookup(
             vantage, resolver, MY_ADDRESS, "A", total_s=ASKED_S, tries=2, try_s=1.0, late_s=0.0
         )

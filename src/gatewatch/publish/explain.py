@@ -49,6 +49,27 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     p: float
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What one experiment of the probe found out; a row of the table `findings`."""
+
+    experiment: str
+    layer: str
+    host: str
+    answer: str
+    mechanism: str | None
+    "What it proves by itself, if anything."
+    trigger: str | None
+    placement: str | None
+    hop_address: str | None
+    hop_ttl: int | None
+    residual_s: float | None
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    trials: int
+    words: str
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = "gatewatch.explain/1"
     measurement_id: str
@@ -71,6 +92,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     "Most probable first."
     rules: list[dict[str, Any]]
     seen: list[Seen]
+    findings: list[Found] = []
+    "Of the probe's own experiments, where it made any; in the order recorded."
     flaws: list[str]
     "Fields of the record that were not as the format wants."
     neighbours: Neighbours
@@ -144,9 +167,18 @@ def _explanation(
         asn_name=reading.network_name(row["probe_asn"]) or row["probe_network"],
         scores=_scores(row),
         seen=side_by_side(reading, row["record_id"]),
+        findings=_found(reading, row["record_id"]),
         neighbours=neighbours(reading, row),
         source=_where(row, locate(row["source_file"])),
     )
+
+
+def _found(reading: Reading, record_id: str) -> list[Found]:
+    names = Found.__struct_fields__
+    rows = reading.rows(
+        f"select {', '.join(names)} from findings where record_id = $id", id=record_id
+    )
+    return [Found(**row) for row in rows]
 
 
 def _scores(row: dict[str, Any]) -> list[Score]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from gatewatch.model.errors import MalformedRecord
 from gatewatch.model.target import canonical_host, is_address
+from gatewatch.refdata.dated import read_dated
 
 Protocol = Literal[
     "tcp", "tls", "http", "http_post", "https", "dns", "stun", "doh", "dot", "udp"
@@ -165,13 +165,8 @@ def read_endpoints(content: bytes, where: str) -> tuple[date, Endpoints]:
     Raises:
         MalformedRecord: when it is not TOML of that form, or breaks a rule of its own.
     """
-    try:
-        document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise MalformedRecord(where, "text", got=str(error), want="TOML in UTF-8") from error
-    dated, number = document.get("date"), document.get("version")
-    if type(dated) is not date:
-        raise MalformedRecord(where, "date", got=dated, want="a date, as in `date = 2026-01-31`")
+    dated, document = read_dated(content, where)
+    number = document.get("version")
     if type(number) is not int:
         raise MalformedRecord(where, "version", got=number, want="a number, as in `version = 1`")
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
-from typing import Any
 
 import msgspec
 
 from gatewatch.model.errors import MalformedRecord, NotFound
 from gatewatch.model.target import canonical_host
+from gatewatch.refdata.dated import read_dated
 from gatewatch.refdata.nouns import Service
 
 COMBINE = ("any_core", "all_core")
@@ -87,13 +86,7 @@ def read_services(content: bytes, where: str) -> tuple[date, Services]:
     Raises:
         MalformedRecord: when it is not TOML of that form, or breaks a rule of its own.
     """
-    try:
-        document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise MalformedRecord(where, "text", got=str(error), want="TOML in UTF-8") from error
-    dated = document.get("date")
-    if type(dated) is not date:
-        raise MalformedRecord(where, "date", got=dated, want="a date, as in `date = 2026-01-31`")
+    dated, document = read_dated(content, where)
     rows = [{"other": [], **row} for row in document.get("service", [])]
     try:
         services = msgspec.convert(rows, list[Service])

@@ -23,6 +23,7 @@ from gatewatch.probe.steps import (
     exchange,
     handshake,
 )
+from gatewatch.probe.urls import header
 from gatewatch.server.bodies import Refused
 from gatewatch.server.dialect import BODY_LIMIT, MAX_REDIRECTS, REDIRECTS, http_failure
 from gatewatch.server.guard import REFUSED, checked_url
@@ -222,7 +223,3 @@ def offered_h3(answer: Exchange) -> H3 | None:
     found = _H3.search(header(answer, "alt-svc") or "")
     host = urlsplit(answer.request.url).hostname or ""
     return H3(found[1] or host, int(found[2])) if found else None
-
-
-def header(answer: Exchange, name: str) -> str | None:
-    return next((value for key, value in answer.headers if key.lower() == name), None)

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from gatewatch.model.target import canonical_host, is_address
 from gatewatch.probe.net import Failed, Local, Reach, Transport
 from gatewatch.server.bodies import Refused
+from gatewatch.wire.address import in_url
 
 URL_MAX = 4096
 "Characters. Our choice: the longest URL of the public test lists has some 400."
@@ -205,7 +206,7 @@ def checked_url(text: str, where: str = "http_request") -> str:
     if parts.scheme not in ("http", "https"):
         raise Refused(400, f"{where}: scheme is {parts.scheme!r}; wanted is http or https")
     host = checked_host(name, where)
-    shown = f"[{host}]" if ":" in host else host
+    shown = in_url(host)
     if port is not None and (why := bad_port(port)):
         raise Refused(400, f"{where}: {why}")
     path = quote(parts.path, safe=_PATH)

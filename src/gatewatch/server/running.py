@@ -30,6 +30,7 @@ from gatewatch.server.serving import (
     stop_on_signals,
 )
 from gatewatch.server.stand import real_stand
+from gatewatch.wire.address import in_url
 
 EVERYWHERE = "all"
 "The host that stands for every address of the machine."
@@ -126,7 +127,7 @@ async def _run(
 
 def _listening(what: str, host: str, bound: list[socket.socket], tls: bool) -> Listening:
     port = port_of(bound)
-    shown = socket.gethostname() if host == EVERYWHERE else f"[{host}]" if ":" in host else host
+    shown = socket.gethostname() if host == EVERYWHERE else in_url(host)
     url = f"{'https' if tls else 'http'}://{shown}:{port}"
     return Listening(what=what, host=host, port=port, tls=tls, url=url)
 

@@ -19,6 +19,7 @@ from uvicorn import Config, Server
 
 from gatewatch.model.errors import GatewatchError
 from gatewatch.server.patient import Patience, Patient
+from gatewatch.wire.address import in_url
 
 Application = Callable[..., Awaitable[None]]
 BACKLOG = 2048
@@ -85,7 +86,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for bound in found:
             bound.close()
-        where = f"[{host}]" if ":" in host else host
+        where = in_url(host)
         raise GatewatchError(f"{where}:{port}: {error.strerror or error}") from error
     return found
 

@@ -36,4 +36,23 @@ def endpoint(address: str, port: int) -> str:
     >>> endpoint("2606:4700::1", 443)
     '[2606:4700::1]:443'
     """
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return f"{in_url(address)}:{port}"
+
+
+def parted(endpoint: str | None) -> tuple[str, int]:
+    """What `endpoint` wrote, in two; an empty address and port 0 where it is not of that form.
+
+    >>> parted("[2606:4700::1]:443"), parted("192.0.2.1:80"), parted(None)
+    (('2606:4700::1', 443), ('192.0.2.1', 80), ('', 0))
+    """
+    address, _, port = (endpoint or "").rpartition(":")
+    return (address.strip("[]"), int(port)) if port.isdecimal() else ("", 0)
+
+
+def in_url(host: str) -> str:
+    """A host as it stands in a URL.
+
+    >>> in_url("2001:db8::1"), in_url("a.example")
+    ('[2001:db8::1]', 'a.example')
+    """
+    return f"[{host}]" if ":" in host else host

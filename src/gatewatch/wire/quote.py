@@ -20,10 +20,8 @@ from gatewatch.wire.packet import (
     readdressed,
 )
 
-_ERRORS_V4 = frozenset({3, 4, 5, 11, 12})
-"ICMP types that are errors: RFC 1122, section 3.2.2."
-_ERRORS_V6 = frozenset(range(1, 128))
-"RFC 4443, section 2.1."
+ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMPV6: frozenset(range(1, 128))}
+"Protocol → its types that are errors: RFC 1122, section 3.2.2, and RFC 4443, section 2.1."
 
 
 def quoted(error: Packet) -> Packet | None:
@@ -37,7 +35,7 @@ def quoted(error: Packet) -> Packet | None:
     >>> found.sport, found.dport, len(found.data) == len(asked)
     (4000, 53, True)
     """
-    kinds = {ICMP: _ERRORS_V4, ICMPV6: _ERRORS_V6}.get(error.protocol)
+    kinds = ERRORS.get(error.protocol)
     if kinds is None or error.payload_at == error.header_end:
         return None
     if error.data[error.header_end] not in kinds:
@@ -78,7 +76,7 @@ def quoted_ends(error: Packet) -> Ends | None:
     >>> ends.sport, ends.dport, ends.seq
     (4000, 443, 7)
     """
-    kinds = {ICMP: _ERRORS_V4, ICMPV6: _ERRORS_V6}.get(error.protocol)
+    kinds = ERRORS.get(error.protocol)
     quote = error.payload
     if kinds is None or not quote or error.data[error.header_end] not in kinds:
         return None

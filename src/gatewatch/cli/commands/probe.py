@@ -93,7 +93,7 @@ def run(
         Path | None,
         typer.Option("--ca", envvar="GATEWATCH_CA", help="PEM file of the authorities to trust."),
     ] = None,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, max=64)] = 8,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=64)] = 16,
     rate: Annotated[
         float, typer.Option("--rate", min=0.01, help="Measurements begun in a second, at most.")
     ] = 5.0,
@@ -275,7 +275,7 @@ def rm(
     from gatewatch.cli.probe_run import spool_at
 
     kept = spool_at(spool)
-    for run in [kept.run(name) for name in names]:
+    for run in {run.folder: run for run in map(kept.run, names)}.values():
         run.remove()
         session.say(f"{run.facts.id} removed")
     raise Ended(ExitCode.DONE)

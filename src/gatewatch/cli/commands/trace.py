@@ -46,7 +46,7 @@ Control = Annotated[
 )
 def read(
     session: Session,
-    capture: Annotated[Path, typer.Argument(help="pcap or pcapng, plain or gzipped.")],
+    capture: Annotated[Path, typer.Argument(help="pcap or pcapng, plain or gzipped; - is stdin.")],
     control: Control = None,
     name: Annotated[
         str | None, typer.Option("--name", help="The one tested; else the capture's own.")

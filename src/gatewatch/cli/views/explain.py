@@ -11,7 +11,7 @@ from rich.text import Text
 from gatewatch.cli.human import grid, heading, lines, table_of, text
 from gatewatch.cli.session import Session
 from gatewatch.cli.sheet import sheet_of
-from gatewatch.publish.explain import CellExplanation, Explanation, WhereBytes
+from gatewatch.publish.explain import CellExplanation, Explanation, Found, WhereBytes
 from gatewatch.publish.neighbours import Around, Nearby, Neighbours
 from gatewatch.publish.words import count, network, probability
 
@@ -85,6 +85,9 @@ def _one(it: Explanation) -> Iterable[RenderableType]:
         if it.seen
         else text("no step was recorded")
     )
+    if it.findings:
+        yield heading("What the experiments found")
+        yield grid(["experiment", "answer", "proves", "why"], [_found(one) for one in it.findings])
     if it.flaws:
         yield text(f"not as the format wants: {', '.join(it.flaws)}")
     yield from _neighbours(it.neighbours)
@@ -96,6 +99,17 @@ def _rule(rule: dict[str, Any]) -> list[Text | str]:
     speaks_for = [rule["evidence_for"], *([rule["mechanism"]] if rule["mechanism"] else [])]
     weight = f"{rule['weight']:+.2f}"
     return [rule["id"], rule["control"], lines(speaks_for), weight, rule["words"]]
+
+
+def _found(one: Found) -> list[Text | str]:
+    details = [
+        one.answer,
+        *([one.placement] if one.placement not in (None, "unknown") else []),
+        *([] if one.hop_ttl is None else [f"hop {one.hop_ttl} {one.hop_address or ''}".strip()]),
+        *([] if one.residual_s is None else [f"{one.residual_s:.0f} s residual"]),
+        *([] if one.effect is None else [f"{one.effect:.2g} of the speed"]),
+    ]
+    return [one.experiment, lines(details), one.mechanism or "", one.words]
 
 
 def _neighbours(around: Neighbours) -> Iterable[RenderableType]:

@@ -17,9 +17,9 @@ from gatewatch.cli.sheet import Sheet, sheet_of
 from gatewatch.cli.verdicts import show_verdicts
 from gatewatch.flow import judge_paths
 from gatewatch.model.errors import NoData
-from gatewatch.model.outcome import Outcome
+from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.probe.experiments.blockdiff import Row
-from gatewatch.probe.spool import Run
+from gatewatch.probe.spool import Run, RunFacts
 
 COLUMNS = ["test", "input", "outcome", "reason", "mechanisms", "seconds", "words"]
 DIFFERENCES = (
@@ -52,7 +52,7 @@ def _view(found: Sequence[Seen]) -> Iterable[RenderableType]:
             (
                 seen.name,
                 Text(seen.outcome, STYLES.get(_outcome(seen.outcome), "")),
-                ", ".join(seen.mechanisms) or seen.reason or "",
+                ", ".join(seen.mechanisms) or _why(seen),
                 f"{seen.seconds:.1f}",
             )
             for seen in found
@@ -65,8 +65,24 @@ def _view(found: Sequence[Seen]) -> Iterable[RenderableType]:
         yield from (text(seen.words) for seen in told)
 
 
+def _why(seen: Seen) -> str:
+    """Why it came to nothing, if it did; tests of services say so in words."""
+    if seen.outcome != Outcome.UNCLEAR or seen.reason not in (None, Reason.UNSUPPORTED_TEST):
+        return seen.reason or ""
+    return seen.words
+
+
 def _outcome(name: str) -> Outcome:
     return Outcome(name) if name in list(Outcome) else Outcome.UNCLEAR
+
+
+def _state(facts: RunFacts) -> str:
+    """How a run stands; whether one without an end goes on or was killed cannot be told here."""
+    if not facts.described:
+        return "undescribed"
+    if facts.ended is None:
+        return "unfinished"
+    return "interrupted" if facts.interrupted else "done"
 
 
 def show_runs(session: Session, spool: Path | None) -> None:
@@ -74,7 +90,7 @@ def show_runs(session: Session, spool: Path | None) -> None:
         (
             listed.facts.id,
             listed.facts.began,
-            "interrupted" if listed.facts.interrupted else "done" if listed.facts.ended else "cut",
+            _state(listed.facts),
             list(listed.facts.tests),
             listed.facts.country,
             listed.facts.asn or None,

@@ -18,7 +18,7 @@ from gatewatch.server.stand import Resolver, Stand
 PATIENCE = Patience(
     dns_s=3.0, connect_s=3.0, tls_s=3.0, quic_s=2.0, http_s=6.0, control_s=13.0, late_s=0.0
 )
-"Our choice: together less than the reference client's patience with us."
+"Our choice: together less than the patience of the lab's probe with us."
 
 
 def control(host: Host, premises: Premises) -> Helper:

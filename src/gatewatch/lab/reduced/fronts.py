@@ -27,6 +27,7 @@ from gatewatch.lab.reduced.ways import AtOnce, Pace, Ways
 from gatewatch.lab.scenario import Scenario
 from gatewatch.lab.topology import Topology
 from gatewatch.lab.world import boxes_of
+from gatewatch.wire.address import parted
 from gatewatch.wire.packet import ACK, RST, SYN, TCP, UDP, Packet, parse, tcp
 
 SYN_TRIES = 3
@@ -208,8 +209,8 @@ class Fronts:
 
 
 def _endpoint(text: str) -> Endpoint:
-    address, _, port = text.rpartition(":")
-    return ip_address(address.strip("[]")).packed, int(port)
+    address, port = parted(text)
+    return ip_address(address).packed, port
 
 
 def refusal(packet: Packet) -> Packet:

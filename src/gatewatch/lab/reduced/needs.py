@@ -6,7 +6,7 @@ from gatewatch.lab.scenario import Scenario
 from gatewatch.model.errors import GatewatchError
 
 CANNOT_DO = (
-    "It runs the reference client alone: a command of yours cannot be led onto loopback.",
+    "It runs the probe alone: a command of yours cannot be led onto loopback.",
     "It has no packets to capture, no TTLs and no ICMP, so nothing that traces a path works.",
     "It knows no NAT that gives running flows other ports.",
     "A connection is opened at once, however long its way; what is said over it takes its time.",

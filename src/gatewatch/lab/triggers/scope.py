@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from gatewatch.lab.flows import Flow
 from gatewatch.lab.rules import Trigger
+from gatewatch.wire.address import parted
 
 DNS_PORT = 53
 
@@ -68,6 +69,6 @@ def _endpoints(text: str) -> list[tuple[str, bytes, int]]:
     ['tcp', 'udp']
     """
     where, _, transport = text.partition("/")
-    address, _, port = where.rpartition(":")
-    packed = ip_address(address.strip("[]")).packed
-    return [(one, packed, int(port)) for one in ([transport] if transport else ["tcp", "udp"])]
+    address, port = parted(where)
+    packed = ip_address(address).packed
+    return [(one, packed, port) for one in ([transport] if transport else ["tcp", "udp"])]

@@ -23,6 +23,8 @@ from gatewatch.probe.steps import (
     handshake,
     quic_handshake,
 )
+from gatewatch.probe.urls import header
+from gatewatch.wire.address import in_url
 
 SILENT_S = 3.0
 """How long an attempt that hears nothing is waited for, where innocent ones are answered sooner.
@@ -213,7 +215,7 @@ async def ask_page(
         request = Request(url=f"http://{in_url(host)}{target}", headers=HEADERS)
         page = await exchange(bench.vantage, reached.stream, request, timeout_s=within_s, most=most)
         failure, t, size = page.failure, page.t, len(page.body)
-        shown = (page.status, location(page), page.body)
+        shown = (page.status, header(page, "location"), page.body)
         reached.stream.close()
     trial = Trial(
         arm=arm,
@@ -236,18 +238,6 @@ HEADERS = (
     ("User-Agent", USER_AGENT),
 )
 "As the first pass sends them."
-
-
-def in_url(host: str) -> str:
-    """
-    >>> in_url("2001:db8::1"), in_url("a.example")
-    ('[2001:db8::1]', 'a.example')
-    """
-    return f"[{host}]" if ":" in host else host
-
-
-def location(page: Exchange) -> str | None:
-    return next((value for name, value in page.headers if name.lower() == "location"), None)
 
 
 def finding(

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gatewatch.probe.exchanges import target_of
 from gatewatch.probe.experiments.common.inputs import BAD_INPUT
 from gatewatch.probe.experiments.common.reached import Reached
 from gatewatch.probe.experiments.common.session import begin
@@ -110,7 +111,7 @@ class Live:
             protocol="https" if parts.scheme == "https" else "http",
             host=parts.hostname or "",
             port=port_of(url),
-            path=parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
+            path=target_of(url),
         )
         return await session.reach(target)
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gatewatch.model.target import canonical_host, is_address, redirect_target
 from gatewatch.probe.ooni import Json
-from gatewatch.wire.address import endpoint
+from gatewatch.wire.address import endpoint, parted
 
 PRIVATE = frozenset({"doh", "dot", "doh3"})
 "Engines of resolvers that authenticate themselves."
@@ -85,7 +85,7 @@ class FirstPass:
             if (entry.get("status") or {}).get("failure") is None and is_address(entry["ip"]):
                 yield ip_address(entry["ip"]).version
         for entry in self.keys.get("queries") or []:
-            resolver = str(entry.get("resolver_address") or "").rpartition(":")[0].strip("[]")
+            resolver = parted(entry.get("resolver_address"))[0]
             if entry.get("failure") is None and is_address(resolver):
                 yield ip_address(resolver).version
 
@@ -121,7 +121,7 @@ class FirstPass:
     def proved(self, hop: Hop) -> set[str]:
         """Addresses that showed the host's certificate."""
         return {
-            entry["address"].rpartition(":")[0].strip("[]")
+            parted(entry["address"])[0]
             for entry in self.keys.get("tls_handshakes") or []
             if entry.get("failure") is None
             and entry.get("server_name") == hop.host

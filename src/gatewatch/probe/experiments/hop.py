@@ -14,7 +14,7 @@ from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.net import NO_RIGHT, Failed
 from gatewatch.probe.trace.case import Reading
 from gatewatch.probe.trace.flows import collect
-from gatewatch.probe.trace.knocking import parted, read_knocks
+from gatewatch.probe.trace.knocking import parted, read_knocks, read_stopped
 from gatewatch.probe.trace.limited import Trace, trace
 from gatewatch.probe.trace.path import path_of
 from gatewatch.probe.trace.reading import Examined, examine
@@ -41,6 +41,7 @@ class Hop:
         seen: list[str] = []
         spared = False
         by_name = any(one.trigger == "name" for one in bench.findings)
+        await bench.turn(suspicion.address)
         with spots(bench, suspicion) as places:
             for spot in places:
                 if bench.left_s() < LEAST_S:
@@ -55,6 +56,8 @@ class Hop:
                     return _without(self, suspicion, failed.failure)
                 if spot.target.protocol != "dns":
                     bench.taint(spot.target.address)
+                if spot.tainted and not _is_fair(found):
+                    continue
                 examined = _read(suspicion, found)
                 trials.append(_trial(spot, examined.reading, t0, bench.vantage.now()))
                 if examined.reading.verdict == "blocked":
@@ -63,6 +66,9 @@ class Hop:
                 diverted = await _diverted(bench, suspicion, spot, found, examined)
                 if diverted is not None:
                     return _found(self, suspicion, diverted, trials)
+                stopped = await _stopped(bench, suspicion, spot, found)
+                if stopped is not None:
+                    return _found(self, suspicion, stopped, trials)
                 resolver = _resolver_itself(suspicion, spot, found, examined)
                 if resolver is not None:
                     return _found(self, suspicion, resolver, trials)
@@ -126,6 +132,30 @@ async def _diverted(
         evidence=(why,),
     )
     return Examined(shown, hops, None)
+
+
+async def _stopped(bench: Bench, suspicion: Suspicion, spot: Spot, found: Trace) -> Examined | None:
+    """QUIC itself ends at a hop, whoever it is for, and SYNs to the same port go on."""
+    itself = any(
+        one.layer == "quic" and one.trigger == "protocol" and one.depth == suspicion.depth
+        for one in bench.findings
+    )
+    if suspicion.layer != "quic" or not itself:
+        return None
+    bench.tell(f"does TCP go farther on the way to {spot.target.address}?")
+    knocked = spot.target._replace(protocol="syn")
+    other = await trace(bench.vantage, knocked, None, None, random=bench.rng)
+    return read_stopped(
+        [*collect(found.control).probes, *collect(found.test).probes],
+        collect(other.test, knocks=True).probes,
+    )
+
+
+def _is_fair(found: Trace) -> bool:
+    """Does an innocent name fare well there, though another one was said there before?"""
+    probes = collect(found.control).probes
+    answered = path_of(probes, trusted=True).distance is not None
+    return answered and not found.failures and not any(p.expired and p.heard for p in probes)
 
 
 def _replaced(suspicion: Suspicion, spot: Spot, found: Trace) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from gatewatch.model.mechanism import Trigger
+from gatewatch.probe.exchanges import target_of
 from gatewatch.probe.experiments.attempts import (
     ENDING_WORDS,
     Attempt,
@@ -111,16 +111,6 @@ class HostHeader:
 
 def in_clear(suspicion: Suspicion) -> bool:
     return suspicion.url.startswith("http:")
-
-
-def target_of(url: str) -> str:
-    """Path and query.
-
-    >>> target_of("http://a.example/b?c=d"), target_of("http://a.example")
-    ('/b?c=d', '/')
-    """
-    parts = urlsplit(url)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def told(

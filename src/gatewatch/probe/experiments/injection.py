@@ -17,12 +17,14 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding, in_url
+from gatewatch.probe.exchanges import target_of
+from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.ooni import BODY_LIMIT, scrub
 from gatewatch.probe.steps import Channel, Exchange, Request, connect, exchange, handshake
 from gatewatch.refdata.snapshot import load
+from gatewatch.wire.address import in_url
 
 ROUNDS = (2, 4)
 """Fetches of each kind: the first number where all are alike, the second to be sure that they are
@@ -271,8 +273,7 @@ class _Pages:
         return got, trial
 
     def _request(self, secure: bool) -> Request:
-        parts = urlsplit(self.suspicion.url)
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        target = target_of(self.suspicion.url)
         scheme = "https" if secure else "http"
         return Request(url=f"{scheme}://{in_url(self.suspicion.host)}{target}", headers=HEADERS)
 

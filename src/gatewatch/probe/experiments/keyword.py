@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gatewatch.probe.experiments.host_header import HostArms, in_clear, target_of, told
+from gatewatch.probe.exchanges import target_of
+from gatewatch.probe.experiments.host_header import HostArms, in_clear, told
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.swap import swap
 from gatewatch.probe.finding import Finding

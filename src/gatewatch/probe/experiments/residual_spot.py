@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
+from gatewatch.probe.exchanges import target_of
 from gatewatch.probe.experiments.attempts import HEADERS
 from gatewatch.probe.experiments.mechanism import Bench
 from gatewatch.probe.experiments.residual_time import Span
@@ -19,6 +19,7 @@ from gatewatch.probe.finding import Trial
 from gatewatch.probe.hello import client_hello, ech_extension, name_to_send, say_hello
 from gatewatch.probe.net import TIMEOUT, Stream
 from gatewatch.probe.steps import Request, connect, exchange, handshake, quic_handshake
+from gatewatch.wire.address import in_url
 
 TRIES = 3
 "A look that hears nothing is repeated: the loss of one attempt is no block."
@@ -152,10 +153,8 @@ async def _say_request(
     traffic: TriggerTraffic, bench: Bench, stream: Stream, within_s: float
 ) -> tuple[str | None, tuple[Any, ...]]:
     """The request as it was made when it met the censor."""
-    parts = urlsplit(traffic.url)
-    target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    shown = f"[{traffic.host}]" if ":" in traffic.host else traffic.host
-    request = Request(url=f"http://{shown}{target}", headers=HEADERS)
+    url = f"http://{in_url(traffic.host)}{target_of(traffic.url)}"
+    request = Request(url=url, headers=HEADERS)
     page = await exchange(bench.vantage, stream, request, timeout_s=within_s)
     return page.failure, (page.status, len(page.body))
 

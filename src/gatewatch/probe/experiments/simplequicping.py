@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from gatewatch.probe.experiments.common.inputs import (
-    Asked,
-    InputTest,
-    addresses_of,
-    place_of,
-    repeat,
-)
-from gatewatch.probe.experiments.common.pings import ping_keys
-from gatewatch.probe.experiments.tlsping import sni_of
+from gatewatch.probe.experiments.common.inputs import Asked, InputTest, Place
+from gatewatch.probe.experiments.common.pings import ping_place, sni_of
+from gatewatch.probe.experiments.common.session import Session
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import quic_handshake
 
 
 async def work(asked: Asked) -> Json:
-    at = place_of(asked.input, schemes={"quichandshake": 443})
-    if at is None:
-        return ping_keys(asked, [])
-    addresses, failure = await addresses_of(asked.session, at.host)
-    if not addresses:
-        return ping_keys(asked, [], failure)
-    address, name = addresses[0], sni_of(at.path) or at.host
+    return await ping_place(asked, {"quichandshake": 443}, _ping)
 
-    async def ping(number: int) -> Json:
-        session = asked.session.fork()
-        seat = session.seat
-        found = await quic_handshake(
-            session.vantage, address, at.port, name, ca=seat.ca, timeout_s=seat.patience.quic_s
-        )
-        session.journal.quic(found, session.journal.thread("quic", []))
-        return {
-            "network_events": session.journal.events,
-            "quic_handshake": session.journal.quic_handshakes[0],
-        }
 
-    return ping_keys(asked, await repeat(asked.pace, ping))
+async def _ping(session: Session, address: str, at: Place) -> Json:
+    seat = session.seat
+    found = await quic_handshake(
+        session.vantage, address, at.port, sni_of(at), ca=seat.ca, timeout_s=seat.patience.quic_s
+    )
+    session.journal.quic(found, session.journal.thread("quic", []))
+    return {
+        "network_events": session.journal.events,
+        "quic_handshake": session.journal.quic_handshakes[0],
+    }
 
 
 EXPERIMENT = InputTest(

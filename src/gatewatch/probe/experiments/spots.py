@@ -2,7 +2,8 @@
 
 The best spot is an address of ours: nothing but the name can be the reason for what happens there,
 and no server takes offence. Where there is none, or the name is nothing there, it is the address
-itself.
+itself. Where the name is known to be the reason, a server of ours will do that was told it before:
+whoever remembers that shows it with the innocent name already.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from gatewatch.probe.experiments.mechanism import Bench, Suspicion
 from gatewatch.probe.experiments.questions import innocent_name
+from gatewatch.probe.finding import Finding
 from gatewatch.probe.trace.limited import Protocol, Target
 
 ANCHORS = 2
@@ -29,6 +31,8 @@ class Spot(NamedTuple):
     control_name: str | None
     ours: bool
     "An anchor, and not what is suspected itself."
+    tainted: bool = False
+    "What was sent there before may still be remembered: it is for what was said there, perhaps."
 
 
 @contextmanager
@@ -46,15 +50,29 @@ def spots(bench: Bench, suspicion: Suspicion) -> Iterator[list[Spot]]:
     wanted = (path.path or "/") + (f"?{path.query}" if path.query else "")
     port = {"http": 80}.get(protocol, 443)
     by_address = any(finding.trigger == "address" for finding in bench.findings)
-    with bench.lend(0 if by_address else ANCHORS, suspicion.address) as anchors:
+    by_name = any(
+        _is_of(finding, suspicion) and finding.trigger == "name" for finding in bench.findings
+    )
+    wished = 0 if by_address else ANCHORS
+    with bench.lend(wished, suspicion.address, tainted=by_name) as anchors:
         found = [
-            Spot(Target(a.address, port, protocol, wanted), suspicion.host, a.name, True)
+            Spot(
+                Target(a.address, port, protocol, wanted),
+                suspicion.host,
+                a.name,
+                ours=True,
+                tainted=bench.is_tainted(a.address),
+            )
             for a in anchors
         ]
         if suspicion.address is not None:
             here = Target(suspicion.address, suspicion.port, protocol, wanted)
             found.append(Spot(here, suspicion.host, innocent, False))
         yield found
+
+
+def _is_of(finding: Finding, suspicion: Suspicion) -> bool:
+    return (finding.host, finding.layer) == (suspicion.host, suspicion.layer)
 
 
 def protocol_of(suspicion: Suspicion) -> Protocol:

@@ -15,7 +15,7 @@ from gatewatch.model.target import is_address
 from gatewatch.probe.experiments.first_pass import PRIVATE, FirstPass, Hop, answers, header
 from gatewatch.probe.experiments.mechanism import Layer, Suspicion
 from gatewatch.probe.ooni import Json
-from gatewatch.wire.address import endpoint, is_bogon, is_loopback
+from gatewatch.wire.address import endpoint, is_bogon, is_loopback, parted
 
 SLOW_KBPS = 400.0
 "Below it a page is suspected of being held back. Our choice: twice the documented throttles."
@@ -164,10 +164,8 @@ def _handshakes(said: FirstPass, hop: Hop) -> Iterator[Suspicion]:
         if entry.get("failure") is None and entry.get("server_name") == hop.host
     ]
     if fine:
-        address, _, port = fine[0]["address"].rpartition(":")
-        yield _suspect(
-            "tls", "unasked", hop, address=address.strip("[]"), port=int(port), reached=True
-        )
+        address, port = parted(fine[0]["address"])
+        yield _suspect("tls", "unasked", hop, address=address, port=port, reached=True)
 
 
 def _failed_at(
@@ -175,11 +173,10 @@ def _failed_at(
 ) -> Iterator[Suspicion]:
     for entry in entries:
         failure = entry.get("failure")
-        address, _, port = str(entry.get("address")).rpartition(":")
-        address = address.strip("[]")
+        address, port = parted(entry.get("address"))
         if not failure or not is_address(address) or not _is_fair(said, hop, address, failure):
             continue
-        reached = said.reached(kind, address, int(port), hop.depth)
+        reached = said.reached(kind, address, port, hop.depth)
         if reached is False:
             continue
         yield _suspect(
@@ -233,7 +230,7 @@ def _pages(said: FirstPass, hop: Hop, names: list[Suspicion]) -> Iterator[Suspic
     first = all(other.host != hop.host for other in said.hops[: hop.depth])
     last = all(other.host != hop.host for other in said.hops[hop.depth + 1 :])
     suspected = False
-    address = str(request.get("address") or "").rpartition(":")[0].strip("[]") or None
+    address = parted(request.get("address"))[0] or None
     failure = request.get("failure")
     true = said.true_addresses(hop)
     led = bool(names) and address in names[0].answers

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from gatewatch.probe.experiments.common.inputs import (
-    Asked,
-    InputTest,
-    addresses_of,
-    place_of,
-    repeat,
-)
-from gatewatch.probe.experiments.common.pings import ping_keys
+from gatewatch.probe.experiments.common.inputs import Asked, InputTest, Place
+from gatewatch.probe.experiments.common.pings import ping_place
+from gatewatch.probe.experiments.common.session import Session
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import connect
 
 
 async def work(asked: Asked) -> Json:
-    at = place_of(asked.input, schemes={"tcpconnect": 0})
-    if at is None or not at.port:
-        return ping_keys(asked, [])
-    addresses, failure = await addresses_of(asked.session, at.host)
-    if not addresses:
-        return ping_keys(asked, [], failure)
-    address = addresses[0]
+    return await ping_place(asked, {"tcpconnect": 0}, _ping)
 
-    async def ping(number: int) -> Json:
-        session = asked.session.fork()
-        thread = session.journal.thread("tcp", [])
-        found = await connect(
-            session.vantage, address, at.port, timeout_s=asked.session.seat.patience.connect_s
-        )
-        session.journal.connect(found, thread)
-        if found.stream is not None:
-            found.stream.close()
-        return {"tcp_connect": session.journal.connects[0]}
 
-    return ping_keys(asked, await repeat(asked.pace, ping))
+async def _ping(session: Session, address: str, at: Place) -> Json:
+    thread = session.journal.thread("tcp", [])
+    found = await connect(
+        session.vantage, address, at.port, timeout_s=session.seat.patience.connect_s
+    )
+    session.journal.connect(found, thread)
+    if found.stream is not None:
+        found.stream.close()
+    return {"tcp_connect": session.journal.connects[0]}
 
 
 EXPERIMENT = InputTest(

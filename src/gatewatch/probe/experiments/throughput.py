@@ -15,11 +15,13 @@ from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding, in_url
+from gatewatch.probe.exchanges import target_of
+from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.finding import Finding, Trial
 from gatewatch.probe.net import TIMEOUT, Channel, Stream
 from gatewatch.probe.steps import Request, connect, exchange, handshake
+from gatewatch.wire.address import in_url
 
 TRANSFER_BYTES = 1 << 18
 """What an anchor is asked for. Our choice: eight times the largest documented amount that passes
@@ -149,8 +151,7 @@ class Experiment:
         quick = bool(here.innocent) and all(one.whole for one in here.innocent)
         if here.decision == "slowed" or suspicion.address is None or not quick:
             return _said(suspicion, here, None, secure)
-        parts = urlsplit(suspicion.url)
-        path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        path = target_of(suspicion.url)
         theirs = _Server(bench, suspicion.address, suspicion.port, secure)
         there = await _compare(
             bench,

@@ -26,13 +26,11 @@ from gatewatch.wire.packet import (
     readdressed,
 )
 from gatewatch.wire.pcap import Frame
-from gatewatch.wire.quote import quoted_ends
+from gatewatch.wire.quote import ERRORS, quoted_ends
 
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 "RFC 5737 and RFC 3849: addresses for documents, that no host has."
 _CHECKSUM_AT = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
-_ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMPV6: frozenset(range(1, 128))}
-"RFC 1122, section 3.2.2, and RFC 4443, section 2.1."
 _ROUND = 1 << 32
 
 
@@ -96,7 +94,7 @@ class _Hiding:
     def _of_datagram(self, packet: Packet) -> bytes:
         payload = packet.payload
         whole = packet.payload_at > packet.header_end
-        if whole and packet.data[packet.header_end] in _ERRORS.get(packet.protocol, ()):
+        if whole and packet.data[packet.header_end] in ERRORS.get(packet.protocol, ()):
             return self._quote(payload)
         return self._clean(payload)
 

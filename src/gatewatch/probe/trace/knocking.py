@@ -7,7 +7,7 @@ came past.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gatewatch.probe.trace import words
 from gatewatch.probe.trace.case import Reading
@@ -21,6 +21,8 @@ from gatewatch.wire.pcap import Frame
 
 SILENT_LEAST = 4
 "Distances without a sign behind the last one that spoke. Our choice: silent routers are few."
+BEYOND_LEAST = 2
+"Machines that SYNs get to and the other protocol does not. Our choice: one may just be silent."
 PARTED_LEAST = 2
 "Hops that must differ where the ends are equally far. Our choice: one may be a balanced pair."
 
@@ -127,6 +129,48 @@ def _silent(server: str | None, probes: list[Probe], last: int) -> Reading | Non
         hop_ttl=last + 1,
         evidence=evidence,
     )
+
+
+def read_stopped(stopped: Sequence[Probe], knocks: Sequence[Probe]) -> Examined | None:
+    """Where one protocol ends on a way on which SYNs to the same address go on.
+
+    Args:
+        stopped: of the protocol, whatever the name; it is known that it is not let through.
+
+    Returns:
+        None where it is answered, where SYNs go no farther, or where one hop alone tells of SYNs
+        only: some routers are slow to tell.
+    """
+    if not stopped or any(probe.heard or probe.unreachable for probe in stopped):
+        return None
+    mine, other = path_of(stopped), path_of(knocks, trusted=True)
+    last = mine.furthest
+    beyond = sorted(
+        {p.ttl for p in knocks if p.ttl > last and (p.expired or p.synack)}
+        & {p.ttl for p in stopped if p.ttl > last}
+    )
+    places = {other.address(ttl) or stopped[0].server for ttl in beyond}
+    if other.distance is None or len(places) < BEYOND_LEAST:
+        return None
+    quiet = [p for p in stopped if p.ttl > last]
+    hops = {t: a for path in (mine, other) for t in path.hops if (a := path.address(t))}
+    evidence = (
+        f"{stopped[0].protocol.upper()} with TTL {words.runs(p.ttl for p in quiet)} draws no sign "
+        f"of life, {len(quiet)} times, whatever the name; the last hop that tells of it is at TTL "
+        f"{last}",
+        f"SYNs to the same address go on: those with TTL {words.runs(beyond)} are told of, or "
+        f"accepted by the server at {other.distance} hops",
+    )
+    reading = Reading(
+        server=stopped[0].server,
+        name=None,
+        verdict="blocked",
+        placement="in_path",
+        hop=hops.get(last + 1),
+        hop_ttl=last + 1,
+        evidence=evidence,
+    )
+    return Examined(reading, hops, other.distance)
 
 
 def parted(mine: Path, other: Path) -> tuple[int, str] | None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import h11
 
-from gatewatch.probe.exchanges import MALFORMED, Exchange, Request
+from gatewatch.probe.exchanges import Exchange, Request
 from gatewatch.probe.experiments.common.session import Session
+from gatewatch.probe.http1 import read_answer
 from gatewatch.probe.net import EOF, Failed, Stream
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import connect
@@ -77,30 +78,7 @@ async def _read(session: Session, stream: Stream, head: bytes, found: Exchange) 
     # The reader is told of a request alike in kind, so that it knows how the answer ends.
     reader.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
     reader.send(h11.EndOfMessage())
-    body, seen = bytearray(), False
-    try:
-        while len(body) < MOST:
-            event = reader.next_event()
-            if event is h11.NEED_DATA:
-                data = await stream.read(deadline)
-                if not data and not seen:
-                    raise Failed(EOF)
-                seen = True
-                reader.receive_data(data)
-            elif isinstance(event, h11.Response):
-                found.status = event.status_code
-                found.headers = [
-                    (name.decode("latin-1"), value.decode("latin-1"))
-                    for name, value in event.headers.raw_items()
-                ]
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                break
-    except h11.RemoteProtocolError:
-        raise Failed(MALFORMED) from None
-    finally:
-        found.body = bytes(body[:MOST])
+    await read_answer(reader, stream, found, deadline, MOST)
 
 
 def _told(found: Exchange) -> Echoed:

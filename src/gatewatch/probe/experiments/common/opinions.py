@@ -15,6 +15,7 @@ from gatewatch.probe.experiments.common.reached import WANTED, Depth, Reached
 from gatewatch.probe.experiments.common.session import MOST_ADDRESSES, Session
 from gatewatch.probe.ooni import Json
 from gatewatch.wire.address import endpoint as place
+from gatewatch.wire.address import in_url
 
 PARALLEL = 6
 "Questions to the control at a time. Our choice: an open helper takes some from each client."
@@ -84,7 +85,7 @@ def control_question(about: Reached) -> Json:
     Nothing is there at most ports; the control then says at least whether it connects.
     """
     target = about.endpoint
-    host = f"[{target.host}]" if ":" in target.host else target.host
+    host = in_url(target.host)
     scheme = "https" if target.protocol in ("https", "tls") or target.port == 443 else "http"
     if target.protocol in ("http", "http_post"):
         scheme = "http"
