@@ -242,13 +242,14 @@ class _Line:
 
     async def distance(self) -> int | None:
         """Of the nearest of our servers; TTLs below it reach none of them."""
-        found: list[int | None] = []
-        for address in dict.fromkeys(anchor.address for anchor in self.anchors):
-            knocked = Target(address, self.port, "syn")
-            seen = await trace(
-                self.bench.vantage, knocked, None, None, random=self.bench.rng, most_hops=30
+        rng = self.bench.rng
+        seen = await asyncio.gather(
+            *(
+                trace(self.bench.vantage, Target(one, self.port, "syn"), None, None, random=rng)
+                for one in dict.fromkeys(anchor.address for anchor in self.anchors)
             )
-            found.append(distance_of(seen.test))
+        )
+        found = [distance_of(one.test) for one in seen]
         return None if None in found else min(one for one in found if one is not None)
 
     async def volley(self, ttls: Sequence[int]) -> Sweep:
