@@ -21,7 +21,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/probe/install-oonidata $(PYTHON) $(VENV)/oonidata
-	$(BIN)/pytest -n $$((2 * $$(nproc)))
+	$(BIN)/pytest -n $$((1 + $$(nproc)))
 
 docs: $(READY)
 	$(BIN)/python -m gatewatch.model.document > docs/tables.md

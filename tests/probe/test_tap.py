@@ -10,7 +10,7 @@ import pytest
 from gatewatch.lab.rules import Action, BlockPage, Censor, Drop, ForgeDns, NullRoute, Reset, Trigger
 from gatewatch.lab.scenario import Host, Resolver, Web
 from gatewatch.lab.world import World
-from gatewatch.probe.net import Failed, Plain, Tap, Vantage, _filter
+from gatewatch.probe.net import Failed, Plain, Tap, Vantage, _filter, connect, say_aside
 from gatewatch.probe.trace.knocking import read_knocks
 from gatewatch.probe.trace.limited import Target, trace
 from gatewatch.probe.trace.reading import Examined, examine
@@ -98,6 +98,36 @@ def test_a_site_that_nobody_touches_is_not_accused():
     lived = in_world(scenario(hosts=HOSTS), {"access": client})
     reading, _, distance = lived.results["access"]
     assert (reading.verdict, reading.hop, distance) == ("none", None, 7), reading.evidence
+
+
+@pytest.mark.parametrize(
+    ("heard", "said", "came"),
+    [
+        pytest.param(True, True, b"aside", id="it takes the place of what is said later"),
+        pytest.param(False, False, b"later", id="not without the handshake's numbers"),
+    ],
+)
+def test_what_is_said_aside_is_the_connection_s_next_bytes(heard, said, came):
+    async def go() -> tuple[bool, bytes]:
+        read: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            read.set_result(await reader.readexactly(5))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            vantage = Vantage.of(Plain(), ("127.0.0.1",))
+            with Tap.open(["127.0.0.1"]) as tap:
+                reached = await connect(vantage, *server.sockets[0].getsockname())
+                assert reached.stream is not None
+                told = say_aside(reached.stream, tap.frames() if heard else [], b"aside", 9)
+            await reached.stream.write(b"later", vantage.now() + 5)
+            found = told, await read
+            reached.stream.reset()
+            return found
+
+    requires_root()
+    assert asyncio.run(go()) == (said, came)
 
 
 def test_without_the_right_the_tap_says_so():

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from gatewatch.model.failure import FailureKind, kind_of
 from gatewatch.probe.exchanges import target_of
 from gatewatch.probe.experiments.attempts import HEADERS
 from gatewatch.probe.experiments.mechanism import Bench
@@ -133,6 +134,8 @@ class TriggerTraffic:
 
     def worked(self, sent: Sent, before: Sent) -> bool:
         """Did it meet anything that innocent attempts do not?"""
+        if kind_of(sent.failure) is FailureKind.LOCAL:
+            return False
         if self.kind == "random":  # to which a server may well answer by hanging up
             return sent.failure == TIMEOUT
         if self.kind == "request":
@@ -297,6 +300,8 @@ class Spot:
             at = sent.first if at is None else at
             if sent.failure is None and sent.shown == self.before[service].shown:
                 return Glance(False, sent.answered, sent.said, None)
+            if kind_of(sent.failure) is FailureKind.LOCAL:  # our own port, say: it tells nothing
+                return Glance(False, sent.answered, sent.said, sent.failure)
             failure, said = sent.failure or "another answer", sent.said
             if failure != TIMEOUT:
                 break
