@@ -112,6 +112,10 @@ class World:
     def asns_of(self, addresses: Iterable[str], at: date | None = None) -> list[int | None]:
         return [self.asn_of(address) for address in addresses]
 
+    def country_of(self, address: str, at: date | None = None) -> str | None:
+        """The access network's country, or the one far away."""
+        return {ACCESS_ASN: "IR", OTHER_ASN: "SE"}.get(self.asn_of(address) or 0)
+
     def is_bogon(self, address: str) -> bool:
         if not is_address(address):
             return True
@@ -309,6 +313,16 @@ def finding(
         effect_high=effect_high,
         trials=trials,
         words="what was tried, and how it went",
+    )
+
+
+def hop_at(address: str) -> Finding:
+    """The last hop from which anything was heard on the way to the site."""
+    return msgspec.structs.replace(
+        finding("tcp", layer="tcp", answer="found"),
+        experiment="hop",
+        hop_address=address,
+        hop_ttl=4,
     )
 
 

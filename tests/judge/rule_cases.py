@@ -36,6 +36,7 @@ from tests.judge.build import (
     exchange,
     finding,
     handshake,
+    hop_at,
     lookup,
     observed,
     plain_path,
@@ -106,6 +107,8 @@ def _step_case(rule: str) -> RuleCase:
 # -- the rules with conditions of their own ------------------------------------------------------
 
 RESET = [*stopped_at("tls", "connection_reset"), *control()]
+SILENT = [*stopped_at("tcp", "generic_timeout_error"), *control()]
+ABROAD, AT_HOME = "198.51.100.1", "203.0.113.1"
 SLOW = finding("tls.throttle.sni", effect_high=0.1)
 SHIELD = ["server: nginx", "x-site-node: a7"]
 "Headers of which one is the site's own."
@@ -497,6 +500,11 @@ _CASES: tuple[RuleCase, ...] = (
         "probe.experiment.tells_how",
         observed(RESET, finding("tls.reset.sni"), input=HTTPS),
         observed(secure_path(), control(), finding("tls.reset.sni"), input=HTTPS),
+    ),
+    RuleCase(
+        "probe.experiment.ends_abroad",
+        observed(SILENT, hop_at(ABROAD), input=HTTPS),
+        observed(SILENT, hop_at(AT_HOME), input=HTTPS),
     ),
     RuleCase(
         "probe.experiment.not_repeated",

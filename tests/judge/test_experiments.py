@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatewatch.model.outcome import Outcome
+from gatewatch.model.outcome import Outcome, Reason
 from tests.judge.build import (
     HTTP,
     HTTPS,
@@ -12,6 +12,7 @@ from tests.judge.build import (
     control,
     finding,
     handshake,
+    hop_at,
     lookup,
     observed,
     plain_path,
@@ -74,3 +75,16 @@ def test_an_inner_address_that_proves_the_name_is_the_sites_own_answer():
     path = [lookup(inner), connect(inner, port=443), handshake(inner)]
     found = verdict(observed(path, control(), input=HTTPS))
     assert found.outcome is not Outcome.BLOCKED
+
+
+def test_a_way_that_ends_abroad_accuses_nobody():
+    silent = [
+        *stopped_at("tcp", "generic_timeout_error"),
+        *control(),
+        finding("ip.null_route", layer="tcp"),
+    ]
+    abroad, here = hop_at("198.51.100.1"), hop_at("203.0.113.1")
+    assert verdict(observed(silent, input=HTTPS)).outcome is Outcome.BLOCKED
+    assert verdict(observed(silent, here, input=HTTPS)).outcome is Outcome.BLOCKED
+    found = verdict(observed(silent, abroad, input=HTTPS))
+    assert (found.outcome, found.reason) == (Outcome.UNCLEAR, Reason.LOST_ROUTE)

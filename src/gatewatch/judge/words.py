@@ -16,6 +16,7 @@ _REASONS = {
     Reason.NO_PROBE_NETWORK: "the probe's own connection was down",
     Reason.RESOLVER_SILENT: "its resolver had no word on it, and nothing shows that it speaks",
     Reason.DEAD_ADDRESS: "it leads to an address that serves nobody, and is up at another",
+    Reason.LOST_ROUTE: "the way to it ends abroad, which an accident does as well as an order",
     Reason.WEAK_EVIDENCE: "it failed here, in a way that decides nothing by itself",
     Reason.PAGE_DIFFERS: "another page came back, and nothing says whose it is",
     Reason.LOCAL_PORTAL: "a local portal or an organisation's own filter answered",

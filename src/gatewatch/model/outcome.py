@@ -35,6 +35,8 @@ class Reason(StrEnum):
     "The system's resolver had no word on the name, and nothing shows that it has one on any."
     DEAD_ADDRESS = "dead_address"
     "The address serves nobody, the control included, which has the page from another one."
+    LOST_ROUTE = "lost_route"
+    "No packet gets there, and the way ends in a network of another country."
     WEAK_EVIDENCE = "weak_evidence"
     "The path failed here, in a way that is too weak to decide by itself."
     PAGE_DIFFERS = "page_differs"

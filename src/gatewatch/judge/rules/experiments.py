@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from gatewatch.judge.case import Case
 from gatewatch.judge.rules.row import Fired, Rule
+from gatewatch.model.failure import FailureKind
 from gatewatch.model.mechanism import under
-from gatewatch.model.outcome import Outcome
+from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.model.records import Finding
 
 FEWEST_TRIALS = 3
@@ -25,6 +26,7 @@ _BESIDE = ("quic", "tls.throttle", "http.throttle", "http.injection")
 
 NOT_REPEATED = "not_repeated"
 "What experiments answer where the failure of the first pass did not come again."
+_SILENT = (FailureKind.TIMEOUT, FailureKind.UNREACHABLE)
 _SHOWN_IN_A_PAGE = ("dns", "http")
 "Layers whose interference may end in a page, so that no step of the path fails."
 
@@ -73,6 +75,20 @@ def _not_repeated(case: Case) -> Fired | None:
     return Fired(again[0].words) if again else None
 
 
+def _ends_abroad(case: Case) -> Fired | None:
+    """Nothing gets to the address, and the last hop that answers is in another country."""
+    step, country = case.obstacle, case.measurement.probe_cc
+    if step is None or country is None or step.layer != "tcp" or step.kind not in _SILENT:
+        return None
+    for finding in case.observed.findings:
+        if finding.experiment != "hop" or finding.host != step.hop.host or not finding.hop_address:
+            continue
+        there = case.refdata.country_of(finding.hop_address)
+        if there is not None and there != country:
+            return Fired(f"beyond {finding.hop_address}, in {there}, nothing of it is heard")
+    return None
+
+
 def _besides(kind: str):
     def condition(case: Case) -> Fired | None:
         for finding, mechanism in _proved(case):
@@ -93,6 +109,9 @@ def _slower(finding: Finding) -> bool:
 RULES = (
     Rule("probe.experiment.tells_how", "probe", "own", Outcome.BLOCKED, 4.0,
          "changing one thing at a time shows what the network acts upon", _tells_how),
+    Rule("probe.experiment.ends_abroad", "probe", "own", Outcome.OPEN, 0.0,
+         "no packet gets there, and the way ends in a network of another country", _ends_abroad,
+         masks=Reason.LOST_ROUTE),
     Rule("probe.experiment.not_repeated", "probe", "own", Outcome.OPEN, 5.0,
          "the step that failed goes well when it is repeated", _not_repeated),
     Rule("quic.experiment.fails", "quic", "own", Outcome.BLOCKED, 20.0,

@@ -123,7 +123,11 @@ async def _run(
     """Each experiment on each suspicion that it is about, until time is up."""
     for suspicion in suspected:
         for experiment in experiments:
-            if suspicion.layer not in experiment.layers or (experiment.deep and not bench.deep):
+            if suspicion.layer not in experiment.layers:
+                continue
+            if experiment.deep and not (
+                bench.deep or _must_be_placed(bench, experiment, suspicion)
+            ):
                 continue
             if experiment in WHO_AND_WHERE and _is_settled(bench, suspicion):
                 continue
@@ -141,6 +145,16 @@ async def _run(
                 bench.findings.append(found)
 
 
+def _must_be_placed(bench: Bench, experiment: Experiment, suspicion: Suspicion) -> bool:
+    """Where an address is dead from here alone, it matters whose network the way ends in: a
+    carrier that has lost a route abroad looks like an order from all else that can be asked."""
+    return experiment is hop.EXPERIMENT and any(
+        found.mechanism in _DEAD and (found.host, found.layer) == (suspicion.host, suspicion.layer)
+        for found in bench.findings
+    )
+
+
+_DEAD = ("ip.null_route", "tcp.timeout")
 EVERYBODY = frozenset({"everything", "any_name", "any_keyword", "all_names"})
 "Answers by which what happens to the site happens to whatever else, as behind a captive portal."
 
