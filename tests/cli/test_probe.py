@@ -223,6 +223,16 @@ def test_nothing_is_measured_without_consent(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_trace_is_sent_without_consent(tmp_path):
+    ran = subprocess.run(
+        [*GATEWATCH, "trace", "run", SITE, "--folder", str(tmp_path)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "every hop on the way" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def in_world(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script in a sealed world, where `probe` is the command."""
     words = shlex.join([*GATEWATCH, "probe"])

@@ -94,6 +94,7 @@ def run(
     keep_addresses: Annotated[
         bool, typer.Option("--keep-addresses", help="Leave your own addresses in the captures.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Consent; do not ask.")] = False,
 ) -> None:
     """Send a name with TTLs from 1 on, and an innocent one before it; say where they part.
 
@@ -101,9 +102,16 @@ def run(
     Both captures are kept as pcapng, your own addresses taken out. Needs the right to capture
     packets.
     """
+    from gatewatch.cli.probe_run import consented
     from gatewatch.cli.traces import run_trace
     from gatewatch.cli.views.trace import show_reading
 
+    words = (
+        f"Some dozens of requests will be sent to {target} from your own address, the tested name"
+        " among them.\nThe server, your network and every hop on the way can see them. In some"
+        " places, asking for\nwhat is blocked, or measuring it, is dangerous or forbidden."
+    )
+    consented(session, words, yes=yes)
     reading = run_trace(
         session,
         target,
