@@ -17,6 +17,7 @@ from gatewatch.probe.experiments import (
     dns_nobody,
     dns_transport,
     host_header,
+    injection,
     keyword,
     sni_swap,
     tcp_port,
@@ -353,3 +354,40 @@ def test_resets_are_told_apart_from_silence(tmp_path):
 
     made = found(tmp_path, host_header.EXPERIMENT, suspected("http"), furnish)
     assert (made.answer, made.mechanism) == ("everything", None)
+
+
+# -- pages that are changed on the way -------------------------------------------------------
+
+COUNTER = b"<script>/* counts this visit and no more */</script>"
+ATTACK = b"<script>/* asks a target again and again */</script>"
+
+
+@pytest.mark.parametrize(
+    ("swaps", "answer_", "trigger"),
+    [
+        param(lambda path: path == "/h.js", "injected", "keyword", id="of one path alone"),
+        param(lambda path: True, "injected", None, id="of whatever is asked"),
+        param(lambda path: path in ("/", "/h.js"), "injected", None, id="of every page there is"),
+        param(lambda path: False, "none", None, id="of nothing"),
+    ],
+)
+def test_a_swapped_script_goes_by_the_path_where_other_paths_come_through(
+    tmp_path, swaps, answer_, trigger
+):
+    def true(path: str) -> bytes:
+        found = path in ("/", "/h.js")
+        body = COUNTER if found else b"No such page." + COUNTER
+        return http(200 if found else 404, body, content_type="text/html")
+
+    def changed(path: str) -> bytes:
+        return true(path).replace(COUNTER, ATTACK)
+
+    async def furnish(town: Town, office: Office) -> None:
+        clear = pages(lambda host, path: changed(path) if swaps(path) else true(path))
+        await town.tcp(SITE, 80, clear)
+        context = office.context("valid", (NAME,), alpn=["http/1.1"])
+        await town.tcp(SITE, 443, pages(lambda host, path: true(path)), context)
+
+    suspicion = suspected("http", kind="unasked", failure=None, url=f"http://{NAME}/h.js")
+    made = found(tmp_path, injection.EXPERIMENT, suspicion, furnish)
+    assert (made.answer, made.trigger) == (answer_, trigger)

@@ -4,18 +4,21 @@ A page that a server sends in clear and over TLS alike is fetched both ways, sev
 nobody on the way can change the second. First a page of a server of ours, asked for in the site's
 name, since we know what is on it; then the site's own, where only what is the same in every fetch
 of one kind, and in none of the other, counts. That leaves out what changes from fetch to fetch:
-tokens, advertisements, trials of new designs.
+tokens, advertisements, trials of new designs. Where a script is another one, other paths of the
+same server tell whether it goes by the path.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from gatewatch.probe.exchanges import target_of
 from gatewatch.probe.experiments.attempts import CONNECT_S, HEADERS, finding
@@ -216,7 +219,11 @@ class Experiment:
             "its page",
             suspicion.host,
         )
-        return _said(suspicion, await _fetch(pages, trials), trials, pages)
+        found = _said(suspicion, await _fetch(pages, trials), trials, pages)
+        if found.answer == "injected" and await _is_the_path(pages, trials):
+            words = f"{found.words}; other paths of the same server bring the same page both ways"
+            return structs.replace(found, words=words, trigger="keyword", trials=tuple(trials))
+        return found
 
 
 EXPERIMENT = Experiment()
@@ -235,6 +242,8 @@ class _Pages:
     arm: str
     owner: str | None
     "Whose page it is; None for one of ours."
+    path: str | None = None
+    "In place of the suspected one."
 
     async def get(self, secure: bool) -> tuple[Exchange | None, Trial]:
         bench, port = self.bench, HTTPS_PORT if secure else self.port
@@ -273,7 +282,7 @@ class _Pages:
         return got, trial
 
     def _request(self, secure: bool) -> Request:
-        target = target_of(self.suspicion.url)
+        target = self.path or target_of(self.suspicion.url)
         scheme = "https" if secure else "http"
         return Request(url=f"{scheme}://{in_url(self.suspicion.host)}{target}", headers=HEADERS)
 
@@ -295,6 +304,25 @@ async def _fetch(pages: _Pages, trials: list[Trial]) -> _Fetched:
         if not found.comparable:
             break
     return found
+
+
+async def _is_the_path(pages: _Pages, trials: list[Trial]) -> bool:
+    """Does every other path of the server bring a page that nobody touches?
+
+    One that nobody has is asked for too: the answer to it is the server's own, and it is told
+    from a box that answers for the whole server, or the whole name.
+    """
+    noise = pages.bench.rng.randbytes(6).hex()
+    target = target_of(pages.suspicion.url)
+    others = [path for path in ("/", f"/{noise}") if path != target]
+    for path in others:
+        found = await _fetch(replace(pages, path=path, arm="another path"), trials)
+        if not found.comparable or len(found.clear) < ROUNDS[0]:
+            return False
+        pairs = zip(found.clear, found.true, strict=True)
+        if any(clear.body != true.body for clear, true in pairs):
+            return False
+    return True
 
 
 def _common(found: _Fetched, host: str | None) -> tuple[Change, list[Script]] | None:
