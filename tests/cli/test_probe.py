@@ -15,8 +15,9 @@ import pytest
 
 from benchmarks.speed.submit import Server
 from gatewatch.cli.exits import UsageFault
+from gatewatch.cli.probe_machine import anchor_of, asn_of, controls_of
 from gatewatch.cli.probe_plan import plan
-from gatewatch.cli.probe_session import anchor_of, asn_of, controls_of, seconds_of
+from gatewatch.cli.probe_rounds import seconds_of
 from gatewatch.lab.visits import environment_of
 from gatewatch.model.errors import NoData, NotFound
 from gatewatch.probe.consent import consent_text

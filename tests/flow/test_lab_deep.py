@@ -73,6 +73,13 @@ def test_what_is_not_there_to_find_is_no_row():
     assert set(good([], RST, true=Particulars())) == {"mechanism"}
 
 
+@pytest.mark.parametrize(
+    ("said", "row"), [((), {}), ((RST,), {"mechanism": True}), (("dns",), {"mechanism": False})]
+)
+def test_how_a_site_is_shut_where_all_is_need_not_be_told_and_must_not_be_wrong(said, row):
+    assert good([], *said, true=Particulars(everything=True)) == row
+
+
 def test_one_wrong_placement_beside_a_right_one_is_wrong():
     found = [finding(placement="on_path"), finding(placement="in_path")]
     assert good(found, RST)["placement"] is False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gatewatch.model.outcome import Outcome, Reason
+from gatewatch.model.records import Finding
 from tests.judge.build import (
     HTTP,
     HTTPS,
@@ -87,4 +89,43 @@ def test_a_way_that_ends_abroad_accuses_nobody():
     assert verdict(observed(silent, input=HTTPS)).outcome is Outcome.BLOCKED
     assert verdict(observed(silent, here, input=HTTPS)).outcome is Outcome.BLOCKED
     found = verdict(observed(silent, abroad, input=HTTPS))
+    assert (found.outcome, found.reason) == (Outcome.UNCLEAR, Reason.LOST_ROUTE)
+
+
+def shut_at(address: str) -> Finding:
+    """All ways end at a hop, whoever they lead to."""
+    return msgspec.structs.replace(
+        finding(layer="tcp", answer="everything_ends"),
+        experiment="everything_ends",
+        trigger=None,
+        placement="in_path",
+        hop_address=address,
+        hop_ttl=2,
+    )
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        stopped_at("tcp", "generic_timeout_error"),
+        stopped_at("dns", "generic_timeout_error"),
+        [*stopped_at("tcp", "generic_timeout_error"), *control()],
+        [*secure_path(), *control()],
+        RESET,
+        [],
+    ],
+    ids=["no control", "no names", "the control gets through", "open", "reset", "no attempts"],
+)
+def test_that_all_ways_end_at_one_hop_says_nothing_on_whether_it_is_meant(attempts):
+    before = verdict(observed(attempts, input=HTTPS))
+    after = verdict(observed(attempts, shut_at("203.0.113.1"), input=HTTPS))
+    assert (after.outcome, after.reason) == (before.outcome, before.reason)
+    assert (after.mechanisms, after.p_blocked) == (before.mechanisms, before.p_blocked)
+    assert after.rules == before.rules
+
+
+def test_all_ways_that_end_abroad_accuse_nobody_either():
+    silent = [*stopped_at("tcp", "generic_timeout_error"), *control()]
+    assert verdict(observed(silent, input=HTTPS)).outcome is Outcome.BLOCKED
+    found = verdict(observed(silent, shut_at("198.51.100.1"), input=HTTPS))
     assert (found.outcome, found.reason) == (Outcome.UNCLEAR, Reason.LOST_ROUTE)

@@ -55,8 +55,31 @@ def test_a_trigger_is_called_by_what_it_looks_for(trigger, word):
     assert told(world(trigger, {"drop": {}}, "garr")).triggers == (word,)
 
 
-def test_a_shutdown_is_set_off_by_nothing_in_particular():
-    assert told(world({"everything": True}, {"drop": {}}, "garr")).triggers == ()
+NIGHT = {"schedule": {"hours": ["18:30-02:30"]}}
+MOST = ["0.0.0.0/1", "128.0.0.0/2", "208.0.0.0/4"]
+
+
+@pytest.mark.parametrize("trigger", [{"everything": True}, {"everything": True, **NIGHT},
+                                     {"ip": MOST}, {"ip": MOST, **NIGHT}])  # fmt: skip
+def test_a_shutdown_is_set_off_by_nothing_in_particular(trigger):
+    found = told(world(trigger, {"drop": {}}, "garr"))
+    assert (found.triggers, found.everything) == ((), True)
+    assert (found.placements, found.hop_ttls) == (("in_path",), (2,))
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        {"ip": ["0.0.0.0/1", "0.0.0.0/2", "64.0.0.0/3"]},
+        {"ip": ["93.184.216.34"]},
+        {"ip": ["2000::/3", "0.0.0.0/2"]},
+        {"ip": MOST, "port": [443]},
+        {"everything": True, "transport": "udp"},
+        {"everything": True, "probability": 0.5},
+    ],
+)
+def test_what_spares_half_of_the_internet_is_no_shutdown(trigger):
+    assert not told(world(trigger, {"drop": {}}, "garr")).everything
 
 
 @pytest.mark.parametrize(

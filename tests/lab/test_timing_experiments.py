@@ -40,7 +40,14 @@ HOSTS = {
         web=Web(h3=True, routes=(Route(path="/bytes*", size=262_144),)),
     ),
     "site": Host(
-        addresses=(SITE,), names=(LISTED,), web=Web(routes=(Route(path="/big", size=65_536),))
+        addresses=(SITE,),
+        names=(LISTED,),
+        web=Web(
+            routes=(
+                Route(path="/big", size=65_536),
+                Route(path="/thought-over", delay_ms=6000.0, size=65_536),
+            )
+        ),
     ),
 }
 
@@ -225,6 +232,21 @@ def test_what_is_slow_under_any_name_accuses_no_name(access, censors, answer):
     (found,) = found_in(world(*censors, access=access), (throughput.EXPERIMENT, slow))
     assert found
     assert (found.answer, found.mechanism) == (answer, None)
+
+
+@pytest.mark.parametrize(
+    ("censors", "path"),
+    [
+        param((), "/thought-over", id="a server that thinks"),
+        param((STALLS,), "/big", id="an address that stalls"),
+    ],
+)
+def test_nobody_on_the_way_is_said_to_hold_back_what_a_server_may_hold_back(censors, path):
+    slow = replace(suspected("http", "slow", path=path, scheme="https"), reached=True)
+    (found,) = found_in(world(*censors), (throughput.EXPERIMENT, slow))
+    assert found
+    assert (found.trigger, found.placement) == (None, None)
+    assert (found.answer == "stalled_at_address") == bool(censors)
 
 
 def test_what_was_not_slow_is_measured_only_where_all_is_asked():

@@ -14,7 +14,6 @@ from gatewatch.lab.truth import (
     UnconfirmedTruth,
     acts_on,
     cause_of,
-    mechanism_of,
     mechanisms_by,
     mechanisms_of,
     truth_of,
@@ -140,7 +139,7 @@ def page(status: int | None) -> dict[str, Any]:
 )
 def test_a_censors_work_shows_as_trigger_and_action_let_it(trigger, action, mechanism):
     hosts = scenario().hosts
-    assert mechanism_of(censor(trigger, action), hosts) == mechanism
+    assert next(iter(mechanisms_of(censor(trigger, action), hosts)), None) == mechanism
     assert mechanism is None or mechanism in ALL
 
 

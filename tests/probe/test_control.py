@@ -53,11 +53,6 @@ def tells(name: str) -> dict[str, Any]:
     return {**SOUND, "http_request": {**SOUND["http_request"], "title": name}}
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def asked(
     office: Office,
     furnish: Callable[[Town, Office], Awaitable[None]],

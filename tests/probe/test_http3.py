@@ -15,11 +15,6 @@ SITE, NAME = "192.0.2.80", "www.example.org"
 URL = f"https://{NAME}/news?id=1#part"
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def fetched(
     office: Office, furnish, request: Request | None = None, **options
 ) -> tuple[QuicHandshake, Exchange | None]:

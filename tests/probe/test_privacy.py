@@ -36,11 +36,6 @@ PATIENCE = Patience(
 GARBLES = pytest.mark.parametrize("garbles", [False, True], ids=["servers", "babble"])
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def seat(town: Everywhere, office: Office, **about: Any) -> Seat:
     return Seat(
         **{

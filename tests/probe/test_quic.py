@@ -17,14 +17,9 @@ from gatewatch.probe.net import Datagrams, Failed
 from gatewatch.probe.quic import quic_connect
 from gatewatch.probe.steps import QuicHandshake, quic_handshake
 from gatewatch.wire.quic import client_hello_of, initial_close
-from tests.probe.town import HERE, Town, silence
+from tests.probe.town import CERTIFICATES, HERE, Town, silence
 
 SITE, NAME = "192.0.2.80", "www.example.org"
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
 
 
 def shaken(office: Office, furnish: Callable, **options) -> QuicHandshake:
@@ -52,16 +47,7 @@ def serving(office: Office, kind: Kind):
     return furnish
 
 
-@pytest.mark.parametrize(
-    ("kind", "failure"),
-    [
-        ("valid", None),
-        ("expired", "ssl_invalid_certificate"),
-        ("wrong_name", "ssl_invalid_hostname"),
-        ("unknown_issuer", "ssl_unknown_authority"),
-        ("self_signed", "ssl_unknown_authority"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "failure"), CERTIFICATES)
 def test_a_handshake_succeeds_where_the_certificate_is_good(kind, failure, office):
     found = shaken(office, serving(office, kind))
     assert (found.failure, found.verify_failure) == (failure, failure)

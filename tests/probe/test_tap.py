@@ -10,10 +10,20 @@ import pytest
 from gatewatch.lab.rules import Action, BlockPage, Censor, Drop, ForgeDns, NullRoute, Reset, Trigger
 from gatewatch.lab.scenario import Host, Resolver, Web
 from gatewatch.lab.world import World
-from gatewatch.probe.net import Failed, Plain, Tap, Vantage, _filter, connect, say_aside
+from gatewatch.probe.net import (
+    Failed,
+    Plain,
+    Tap,
+    Vantage,
+    _filter,
+    connect,
+    say_again,
+    say_aside,
+)
 from gatewatch.probe.trace.knocking import read_knocks
 from gatewatch.probe.trace.limited import Target, trace
 from gatewatch.probe.trace.reading import Examined, examine
+from gatewatch.probe.trace.stalled import repeated
 from tests.lab.full import as_ordinary_user, in_world, requires_full_lab, requires_root
 from tests.lab.worlds import SITE, scenario
 
@@ -128,6 +138,44 @@ def test_what_is_said_aside_is_the_connection_s_next_bytes(heard, said, came):
 
     requires_root()
     assert asyncio.run(go()) == (said, came)
+
+
+@pytest.mark.parametrize(
+    ("ttls", "said"),
+    [
+        pytest.param((3, 7, 30), True, id="what was said"),
+        pytest.param((3, 7, 45), False, id="more than was said, and then nothing"),
+    ],
+)
+def test_what_is_said_again_is_acknowledged_and_the_server_s_program_gets_it_once(ttls, said):
+    words = bytes(range(40))
+
+    async def go() -> tuple[bool, bytes, list[tuple[int, bytes]], bool]:
+        read: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            read.set_result(await reader.readexactly(42))
+            writer.write(b"!")
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            vantage = Vantage.of(Plain(), ("127.0.0.1",))
+            with Tap.open(["127.0.0.1"]) as tap:
+                reached = await connect(vantage, *server.sockets[0].getsockname())
+                assert reached.stream is not None
+                await reached.stream.write(words, vantage.now() + 5)
+                told = say_again(reached.stream, tap.frames(), ttls)
+                (probes,) = repeated(tap.frames(), [reached.stream.source_port])
+                again = [(p.ttl, p.request[0].packet.payload) for p in probes]
+                heard = any(p.heard for p in probes)
+            await reached.stream.write(b"ok", vantage.now() + 5)
+            assert await reached.stream.read(vantage.now() + 5) == b"!"
+            found = told, await read, again, heard
+            reached.stream.reset()
+            return found
+
+    requires_root()
+    again = [(ttl, words[ttl : ttl + 1]) for ttl in ttls] if said else []
+    assert asyncio.run(go()) == (said, words + b"ok", again, said)
 
 
 def test_without_the_right_the_tap_says_so():

@@ -16,6 +16,7 @@ from gatewatch.probe.net import Failed
 from gatewatch.probe.steps import Connect, Handshake, connect, handshake
 from gatewatch.probe.tls import ALERTS
 from tests.probe.town import (
+    CERTIFICATES,
     PROBE,
     Stream,
     Town,
@@ -101,11 +102,6 @@ def shaken(
     return asyncio.run(shake())
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def test_a_sound_handshake_says_what_was_agreed_on(office):
     found = shaken(stays_silent, office, "valid")
     assert found.failure is None
@@ -113,15 +109,7 @@ def test_a_sound_handshake_says_what_was_agreed_on(office):
     assert found.cipher_suite.startswith("TLS_")
 
 
-@pytest.mark.parametrize(
-    ("kind", "failure"),
-    [
-        ("expired", "ssl_invalid_certificate"),
-        ("wrong_name", "ssl_invalid_hostname"),
-        ("unknown_issuer", "ssl_unknown_authority"),
-        ("self_signed", "ssl_unknown_authority"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "failure"), CERTIFICATES[1:])
 def test_a_refused_certificate_is_kept_as_evidence(kind, failure, office):
     found = shaken(stays_silent, office, kind)
     assert found.failure == failure
@@ -185,16 +173,7 @@ def test_the_name_that_is_sent_is_the_one_that_was_chosen(name, sni, heard, offi
 
 
 @pytest.mark.parametrize("sni", [None, OTHER, ""])
-@pytest.mark.parametrize(
-    ("kind", "failure"),
-    [
-        ("valid", None),
-        ("expired", "ssl_invalid_certificate"),
-        ("wrong_name", "ssl_invalid_hostname"),
-        ("unknown_issuer", "ssl_unknown_authority"),
-        ("self_signed", "ssl_unknown_authority"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "failure"), CERTIFICATES)
 def test_whatever_name_is_sent_the_certificate_is_held_against_the_servers(
     sni, kind, failure, office
 ):

@@ -27,6 +27,14 @@ Replies = Callable[[bytes], Iterable[tuple[float, bytes]]]
 
 HERE = "127.0.0.1"
 PROBE = "198.18.0.1"
+CERTIFICATES = [
+    ("valid", None),
+    ("expired", "ssl_invalid_certificate"),
+    ("wrong_name", "ssl_invalid_hostname"),
+    ("unknown_issuer", "ssl_unknown_authority"),
+    ("self_signed", "ssl_unknown_authority"),
+]
+"Kinds of certificates that an `Office` makes, and how a handshake fails that checks them."
 
 
 class Town:

@@ -8,7 +8,7 @@ import pytest
 
 from gatewatch.model.errors import MalformedRecord, NotFound
 from gatewatch.model.target import canonical_host
-from gatewatch.refdata.services import COMBINE, Services, is_core, read_services
+from gatewatch.refdata.services import COMBINE, Services, read_services
 from gatewatch.refdata.snapshot import load
 from gatewatch.refdata.store import EMBEDDED
 
@@ -75,13 +75,6 @@ def test_every_service_has_core_hosts_that_are_its_own(service):
 )
 def test_the_most_specific_pattern_owns_a_host(host, owner):
     assert read_services(CONTENT, "x")[1].of_host(host) == owner
-
-
-def test_core_is_told_from_the_rest():
-    refdata = load()
-    facebook = refdata.service("facebook")
-    assert is_core(facebook, "www.facebook.com")
-    assert not is_core(facebook, "static.xx.fbcdn.net")
 
 
 def test_an_unknown_service_is_named_with_those_there_are():

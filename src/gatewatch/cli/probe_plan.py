@@ -11,21 +11,40 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gatewatch.cli.exits import UsageFault
+from gatewatch.cli.session import Session
 from gatewatch.model.errors import NoData
 from gatewatch.model.target import canonical_host, is_address
 from gatewatch.probe.experiments.nettest import Nettest
 from gatewatch.probe.experiments.registry import EXPERIMENTS, GROUPS, experiment
+from gatewatch.probe.experiments.web_connectivity import NAME as WEB
 from gatewatch.probe.runner import Job
 from gatewatch.refdata.snapshot import RefData
 
-WEB = "web_connectivity"
 LONGEST = 8192
 "Characters of a URL."
 SHOWN = 80
 "Of what is none, in what is said of it."
+ASIDE_SHOWN = 5
+"Lines of files that are no URLs, of which each is told."
 REPLACED = "\ufffd"
 "What stands for bytes that are no UTF-8."
 WANTED = "one such as https://example.org/ is wanted"
+
+
+class Aside:
+    """What of the inputs could not be taken: the first few are told, the others counted."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self.count = session, 0
+
+    def add(self, words: str) -> None:
+        self.count += 1
+        if self.count <= ASIDE_SHOWN:
+            self._session.say(f"set aside: {words}")
+
+    def tell(self) -> None:
+        if self.count > ASIDE_SHOWN:
+            self._session.say(f"set aside: {self.count:,} lines in all")
 
 
 def plan(

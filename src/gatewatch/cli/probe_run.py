@@ -1,36 +1,30 @@
-"""Running a plan: seat, consent, measurements into the spool, and what they came to."""
+"""Running a plan: measurements into the spool, and what they came to."""
 
 from __future__ import annotations
 
-import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from gatewatch.cli.exits import ExitCode, UsageFault
+from gatewatch.cli.exits import ExitCode
 from gatewatch.cli.probe_live import Seen, Watcher, watching
 from gatewatch.cli.session import Session
 from gatewatch.flow.live import LiveJudge
 from gatewatch.model.outcome import Outcome, Reason
 from gatewatch.probe.experiments.registry import EXPERIMENTS
+from gatewatch.probe.experiments.web_connectivity import NAME as WEB
 from gatewatch.probe.experiments.web_connectivity import measure
 from gatewatch.probe.ooni import Json
 from gatewatch.probe.runner import Done, Job, Limits, run_now
 from gatewatch.probe.seat import Seat
 from gatewatch.probe.spool import Run, Spool
 from gatewatch.probe.visits import Visits
-
-WEB = "web_connectivity"
-CONSENT = "GATEWATCH_CONSENT"
-"Environment variable that stands for `--yes`."
 
 
 class ProbeRun:
@@ -180,33 +174,6 @@ def _service_seen(job: Job, service: dict[str, Any], seconds: float) -> Seen:
         outcome = Outcome.BLOCKED if blocked else Outcome.OPEN
     words = str(service.get("why") or "")
     return Seen(test=job.test, input=job.input, outcome=outcome, words=words, seconds=seconds)
-
-
-def consented(session: Session, text: str, *, yes: bool, act: str = "measured") -> None:
-    """Say what will happen, and go on only if the user wants it.
-
-    Args:
-        act: what is then not done.
-
-    Raises:
-        UsageFault: nobody is there to ask, or the answer is no.
-    """
-    if yes or os.environ.get(CONSENT, "").lower() in ("1", "yes"):
-        session.detail(text)
-        return
-    print(text, file=sys.stderr)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageFault(f"nothing is {act} without consent: give --yes, or {CONSENT}=yes")
-    print("\nGo on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageFault(f"not {act}")
-
-
-def spool_at(given: Path | None) -> Spool:
-    """The spool named, or the user's."""
-    from platformdirs import user_data_path
-
-    return Spool(given or user_data_path("gatewatch", appauthor=False) / "probe")
 
 
 def exit_code(run: ProbeRun) -> ExitCode:

@@ -103,7 +103,9 @@ def _things(
     if one.true_mechanisms:
         exact = any(mechanism in one.said_mechanisms for mechanism in one.true_mechanisms)
         said = _joined(one.said_mechanisms)
-        yield "mechanism", _joined(one.true_mechanisms) or "", said, exact
+        # where nothing gets through to compare with, silence is right; a word must be so as well
+        if said is not None or not true.everything:
+            yield "mechanism", _joined(one.true_mechanisms) or "", said, exact
     if true.triggers:
         triggers = _said(finding.trigger for finding in found)
         agree = bool({*true.triggers} & {*triggers})

@@ -6,14 +6,15 @@ These are what experiments can find out, and a plain measurement cannot.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Network, collapse_addresses, ip_address, ip_network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatewatch.lab.box import Act
-from gatewatch.lab.rules import Action, Censor
+from gatewatch.lab.rules import Action, Censor, Trigger
 from gatewatch.lab.scenario import Expectation, Scenario
 from gatewatch.lab.topology import Place, Topology
 from gatewatch.lab.triggers.names import Names
@@ -32,6 +33,9 @@ TRIGGERS = {
 
 T = TypeVar("T")
 
+MOST = 1 << 31
+"IPv4 addresses: half of all. A censor of more has an allow-list. Our choice."
+
 _IN_PATH = ("null_route", "divert", "refuse", "icmp", "throttle", "drop")
 "Actions that only somebody in the path can take."
 
@@ -47,6 +51,10 @@ class Particulars(Struct, frozen=True, kw_only=True):
     "What those hops call themselves; none of silent ones."
     residuals: tuple[tuple[float, str], ...] = ()
     "Seconds, and the ends that are blocked."
+    everything: bool = False
+    """A censor that acted lets next to nothing through. By which mechanism the site is kept away
+    cannot be found out then: it fares as all else does, the control included, and so it would if
+    a cable were cut. Where the ways end can be."""
 
 
 def particulars_of(
@@ -85,11 +93,22 @@ def particulars_of(
             for censor in culprits
             if censor.residual is not None
         ),
+        everything=any(_spares_nothing(censor.trigger) for censor in culprits),
     )
 
 
 def _unique(items: Iterator[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))
+
+
+def _spares_nothing(trigger: Trigger) -> bool:
+    """Is it a shutdown, whatever the hour and for whom, if not for a few that are let through?"""
+    bare = replace(trigger, everything=False, ip=(), networks=(), schedule=None)
+    if replace(bare, bidirectional=False) != Trigger():
+        return False
+    shut = [ip_network(prefix, strict=False) for prefix in trigger.ip]
+    whole = collapse_addresses(one for one in shut if isinstance(one, IPv4Network))
+    return trigger.everything or sum(one.num_addresses for one in whole) > MOST
 
 
 def _triggers(scenario: Scenario, censor: Censor, host: str) -> Iterator[str]:
@@ -109,7 +128,9 @@ def _triggers(scenario: Scenario, censor: Censor, host: str) -> Iterator[str]:
         yield TRIGGERS[cause]
     if trigger.look:
         yield "protocol"
-    if trigger.ip or trigger.endpoint:
+    if (trigger.ip or trigger.endpoint) and not _spares_nothing(trigger):
+        # who is spared is on no list that a probe has: all that it can try is shut, as by a
+        # censor of everything
         yield "address"
     if cause == "packet" and trigger.port and box is None:
         yield "port"

@@ -125,19 +125,14 @@ class Truth(Struct, frozen=True, kw_only=True):
 # -- mechanisms ------------------------------------------------------------------------------
 
 
-def mechanism_of(censor: Censor, hosts: Mapping[str, Host]) -> str | None:
-    """How a censor's work shows, as a node of the taxonomy; None when it does not.
+def mechanisms_of(censor: Censor, hosts: Mapping[str, Host]) -> tuple[str, ...]:
+    """All the ways in which a censor's work can show, the first action's first.
 
     >>> from gatewatch.lab.rules import Action, Reset, Trigger
     >>> trigger, action = Trigger(sni=("example.org",)), Action(reset=Reset())
-    >>> mechanism_of(Censor(id="c", at="isp", trigger=trigger, action=action), {})
-    'tls.reset.sni'
+    >>> mechanisms_of(Censor(id="c", at="isp", trigger=trigger, action=action), {})
+    ('tls.reset.sni',)
     """
-    return next(iter(mechanisms_of(censor, hosts)), None)
-
-
-def mechanisms_of(censor: Censor, hosts: Mapping[str, Host]) -> tuple[str, ...]:
-    """All the ways in which a censor's work can show, the first action's first."""
     cause = cause_of(censor.trigger)
     given = (censor.mechanism,) if censor.mechanism else _shown(censor.action, cause, hosts)
     found = list(given)

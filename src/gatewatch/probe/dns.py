@@ -26,6 +26,7 @@ from gatewatch.probe.replies import (
     Record,
     Reply,
     merged,
+    system_lookup,
 )
 from gatewatch.wire.address import endpoint
 
@@ -216,12 +217,4 @@ async def lookup_system(
         )
         halves = await asyncio.gather(*asking)
         reply = merged([half.reply for half in halves])
-    return Lookup(
-        engine="getaddrinfo",
-        resolver="",
-        hostname=hostname,
-        query_type="ANY",
-        t0=t0,
-        reply=reply,
-        late=[late for half in halves for late in half.late],
-    )
+    return system_lookup(hostname, t0, reply, late=(late for half in halves for late in half.late))

@@ -18,6 +18,7 @@ import certifi
 from gatewatch import __version__
 from gatewatch.probe.dns import Lookup, Reply
 from gatewatch.probe.net import Plain, Vantage, getaddrinfo, source_towards
+from gatewatch.probe.replies import system_lookup
 from gatewatch.probe.seat import Anchor, Control, Patience, Seat
 
 SYSTEM_S = 15.0
@@ -106,15 +107,7 @@ async def ask_system(vantage: Vantage, hostname: str) -> Lookup:
         addresses=names.addresses,
         cnames=(f"{names.canonical}.",) if names.canonical else (),
     )
-    return Lookup(
-        engine="getaddrinfo",
-        resolver="",
-        hostname=hostname,
-        query_type="ANY",
-        t0=t0,
-        reply=reply,
-        getaddrinfo_error=names.error,
-    )
+    return system_lookup(hostname, t0, reply, error=names.error)
 
 
 def own_addresses() -> tuple[str, ...]:

@@ -697,14 +697,72 @@ def say_aside(stream: Stream, heard: Iterable[Frame], data: bytes, ttl: int) -> 
         syn.src, syn.dst, syn.sport, syn.dport, seq=syn.seq + 1, ack=accepted.seq + 1,
         flags=PSH | ACK, payload=data, ttl=ttl, window=syn.window,
     )  # fmt: skip
-    family = socket.AF_INET6 if syn.version == 6 else socket.AF_INET
+    _send_made([made], syn)
+    return True
+
+
+def say_again(stream: Stream, heard: Iterable[Frame], ttls: Iterable[int]) -> bool:
+    """Send bytes that a connection of ours has said once more, each with a TTL of its own; the
+    system knows nothing of it.
+
+    To the server it is a retransmission that was not called for: it acknowledges it and drops it.
+    The byte at place n of all that was said goes n hops, so that whoever quotes a sequence number
+    tells which it was.
+
+    Args:
+        stream: open; it has said more bytes than the largest TTL.
+        heard: what a tap heard of it, from its handshake on.
+
+    Returns:
+        Whether they were sent: not if the tap missed the handshake, or the bytes.
+
+    Raises:
+        Failed: by name: `permission_denied` without the right to.
+    """
+    heard, port = list(heard), stream.source_port
+    syn = _newest(heard, SYN, lambda one: one.sport == port)
+    if syn is None:
+        return False
+    ends = (syn.src, syn.sport, syn.dst, syn.dport)
+    mine = [
+        p
+        for frame in heard
+        if (p := frame.packet).protocol == TCP and (p.src, p.sport, p.dst, p.dport) == ends
+    ]
+    said: dict[int, int] = {}
+    for packet in mine:
+        begin = packet.seq - syn.seq - 1 & 0xFFFFFFFF
+        if begin < FULL_TTL and not packet.flags & SYN:
+            said |= dict(enumerate(packet.payload[:FULL_TTL], begin))
+    newest = next((p for p in reversed(mine) if p.flags & ACK), None)
+    ttls = list(ttls)
+    if newest is None or any(ttl not in said for ttl in ttls):
+        return False
+    made = [
+        tcp(
+            syn.src, syn.dst, syn.sport, syn.dport, seq=syn.seq + 1 + ttl, ack=newest.ack,
+            flags=PSH | ACK, payload=bytes([said[ttl]]), ttl=ttl, window=newest.window,
+        )
+        for ttl in ttls
+    ]  # fmt: skip
+    _send_made(made, syn)
+    return True
+
+
+def _send_made(made: Iterable[bytes], like: Packet) -> None:
+    """Send packets that we made ourselves to where another one went.
+
+    Raises:
+        Failed: by name.
+    """
+    family = socket.AF_INET6 if like.version == 6 else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as opened:
             opened.setblocking(False)
-            opened.sendto(made, (str(ip_address(syn.dst)), 0))
+            for one in made:
+                opened.sendto(one, (str(ip_address(like.dst)), 0))
     except OSError as error:
         raise Failed(failure_of(error)) from None
-    return True
 
 
 def _newest(heard: Iterable[Frame], flags: int, fits: Callable[[Packet], bool]) -> Packet | None:

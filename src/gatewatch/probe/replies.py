@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -77,6 +78,26 @@ class Lookup:
     @property
     def failure(self) -> str | None:
         return self.reply.failure
+
+
+def system_lookup(
+    hostname: str, t0: float, reply: Reply, *, late: Iterable[Reply] = (), error: int | None = None
+) -> Lookup:
+    """A question to the system's own function, for addresses of both kinds, as OONI writes it.
+
+    Args:
+        error: what the function returned, where it failed.
+    """
+    return Lookup(
+        engine="getaddrinfo",
+        resolver="",
+        hostname=hostname,
+        query_type="ANY",
+        t0=t0,
+        reply=reply,
+        late=[*late],
+        getaddrinfo_error=error,
+    )
 
 
 def read_reply(data: bytes, question: dns.message.QueryMessage, t: float) -> Reply | None:

@@ -72,14 +72,6 @@ class Services:
             )
 
 
-def is_core(service: Service, host: str) -> bool:
-    """Is the canonical host one without which the service does not work?"""
-    return any(
-        host == pattern or (pattern[0] == "." and (host == pattern[1:] or host.endswith(pattern)))
-        for pattern in service.core
-    )
-
-
 def read_services(content: bytes, where: str) -> tuple[date, Services]:
     """The date of a services file and what it says.
 

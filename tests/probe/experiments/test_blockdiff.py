@@ -37,11 +37,6 @@ THERE = "130.192.3.53"
 PAGE = b"<title>An ordinary site</title>" + b"word " * 100
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def seat(town: Town, office: Office, resolver: str) -> Seat:
     return Seat(
         asn=137, country="IT", network="", addresses=(PROBE,), resolver=resolver,

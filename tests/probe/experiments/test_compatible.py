@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gatewatch.lab.certificates import Office
 from gatewatch.probe.seat import Control, Patience
 from gatewatch.probe.visits import Visits
 from tests.probe.experiments.small_world import (
@@ -184,8 +183,3 @@ def test_a_silent_resolver_is_given_up(office):
     asked = [q for q in keys["queries"] if q["engine"] == "udp"]
     assert {q["failure"] for q in asked} == {"generic_timeout_error"}
     assert all(0.2 <= q["t"] - q.get("t0", 0) < 1.0 for q in asked)
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))

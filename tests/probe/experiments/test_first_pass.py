@@ -36,11 +36,6 @@ HTTPS, HTTP = f"https://{NAME}/", f"http://{NAME}/"
 OTHERS = ("1.1.1.1", "9.9.9.10", "208.67.222.222")
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def run(office: Office, world: World, visiting: Any, **about: Any) -> Any:
     """What a coroutine makes of a seat in the world."""
 

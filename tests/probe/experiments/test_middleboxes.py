@@ -53,11 +53,6 @@ HELPER = "134.209.237.204"
 QUICK = Pace(times=1, gap_s=0.0, timeout_s=0.3)
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 def at(stream: Stream | None, port: int = 80):
     async def furnish(town: Town, office: Office) -> None:
         if stream is not None:

@@ -50,11 +50,6 @@ QUICK = Pace(times=3, gap_s=0.0, timeout_s=0.3)
 SITE, NAME = "93.184.216.34", "www.example.org"
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 async def nobody(town: Town, office: Office) -> None:
     """A town without servers."""
 

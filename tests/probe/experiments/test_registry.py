@@ -11,7 +11,7 @@ import pytest
 from gatewatch.lab.certificates import Office
 from gatewatch.model.errors import NotFound
 from gatewatch.probe.experiments.common.inputs import InputTest, Pace
-from gatewatch.probe.experiments.registry import EXPERIMENTS, GROUPS, experiment, group
+from gatewatch.probe.experiments.registry import EXPERIMENTS, GROUPS, experiment
 from gatewatch.refdata.snapshot import load
 from tests.judge.reading import observe, read
 from tests.probe.experiments.street import Elsewhere, Json, measured, table, with_table
@@ -90,11 +90,6 @@ ENVELOPE = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 async def nobody(town: Town, office: Office) -> None:
     """A town without servers: everything fails, and every record is whole."""
 
@@ -159,12 +154,11 @@ def test_groups_hold_every_test_once():
     names = [test.name for tests in GROUPS.values() for test in tests]
     assert sorted(names) == sorted(EXPERIMENTS)
     assert {*GROUPS} == {"websites", "im", "circumvention", "middlebox", "experimental"}
-    assert next(test.name for test in group("im")) == "telegram"
+    assert next(test.name for test in GROUPS["im"]) == "telegram"
 
 
 def test_names_that_people_try():
     assert experiment("psiphon").name == "psiphon_fronts"
     assert experiment("telegram").name == "telegram"
-    for ask in (experiment, group):
-        with pytest.raises(NotFound, match="nonsense"):
-            ask("nonsense")
+    with pytest.raises(NotFound, match="nonsense"):
+        experiment("nonsense")

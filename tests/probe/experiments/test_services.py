@@ -30,11 +30,6 @@ WEB, WEB_NAME = "149.154.167.99", "web.telegram.org"
 OTHER = "192.0.2.80"
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
-
 TELEGRAM = table(
     {
         "service": "telegram",

@@ -8,7 +8,6 @@ from typing import Any
 import dns.message
 import pytest
 
-from gatewatch.lab.certificates import Office
 from gatewatch.lab.zone import WHOAMI
 from gatewatch.model.mechanism import under
 from gatewatch.probe.experiments.web_connectivity import measure
@@ -41,12 +40,6 @@ from tests.probe.town import (
     says,
     zone,
 )
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return Office(tmp_path_factory.mktemp("office"))
-
 
 HTTPS, HTTP = f"https://{NAME}/", f"http://{NAME}/"
 LIE = says("10.10.34.36")

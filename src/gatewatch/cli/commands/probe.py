@@ -114,7 +114,7 @@ def run(
     writes every measurement there as it is made, a line of JSON each, in OONI's format; so does
     --jsonl to standard output. The result for people is a line for each: what it came to, and how.
     """
-    from gatewatch.cli.probe_session import ProbeOptions, run_probe
+    from gatewatch.cli.probe_rounds import ProbeOptions, run_probe
 
     if deep and plain:
         raise UsageFault("--deep and --plain are opposites")
@@ -181,10 +181,10 @@ def diff(
 
     A difference says at which step the two part, and not whose doing it is.
     """
-    from gatewatch.cli.probe_session import diff as compared
+    from gatewatch.cli.probe_diff import diff_probe
 
     raise Ended(
-        compared(
+        diff_probe(
             session,
             urls=tuple(inputs or ()),
             files=tuple(files or ()),
@@ -231,7 +231,7 @@ def list_(session: Session, spool: SpoolAt = None) -> None:
 )
 def show(session: Session, name: Name, spool: SpoolAt = None) -> None:
     """What a run came to; with --jsonl its measurements as they are."""
-    from gatewatch.cli.probe_run import spool_at
+    from gatewatch.cli.probe_machine import spool_at
     from gatewatch.cli.views.probe import show_run
 
     run = spool_at(spool).run(name)
@@ -260,7 +260,7 @@ def submit(
 
     It can be repeated after a failure: what the collector has is not sent again.
     """
-    from gatewatch.cli.probe_session import submit_run
+    from gatewatch.cli.probe_submit import submit_run
 
     raise Ended(submit_run(session, name, collector=collector, ca=ca, spool=spool, yes=yes))
 
@@ -272,7 +272,7 @@ def rm(
     spool: SpoolAt = None,
 ) -> None:
     """Delete runs from this machine; what was submitted stays where it was submitted to."""
-    from gatewatch.cli.probe_run import spool_at
+    from gatewatch.cli.probe_machine import spool_at
 
     kept = spool_at(spool)
     for run in {run.folder: run for run in map(kept.run, names)}.values():

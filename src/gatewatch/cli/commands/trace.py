@@ -102,7 +102,7 @@ def run(
     Both captures are kept as pcapng, your own addresses taken out. Needs the right to capture
     packets.
     """
-    from gatewatch.cli.probe_run import consented
+    from gatewatch.cli.probe_machine import consented
     from gatewatch.cli.traces import run_trace
     from gatewatch.cli.views.trace import show_reading
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gatewatch.cli.human import grid, heading, text
 from gatewatch.cli.probe_live import STYLES, Seen, counted
-from gatewatch.cli.probe_run import spool_at
+from gatewatch.cli.probe_machine import spool_at
 from gatewatch.cli.session import Session
 from gatewatch.cli.sheet import Sheet, sheet_of
 from gatewatch.cli.verdicts import show_verdicts

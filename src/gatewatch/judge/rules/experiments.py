@@ -26,6 +26,9 @@ _BESIDE = ("quic", "tls.throttle", "http.throttle", "http.injection")
 
 NOT_REPEATED = "not_repeated"
 "What experiments answer where the failure of the first pass did not come again."
+_HOW_FAR = ("hop", "everything_ends")
+"""Experiments that name the last hop from which anything was heard. What they find says nothing on
+whether it is meant: a cut cable ends ways as well as an order does."""
 _SILENT = (FailureKind.TIMEOUT, FailureKind.UNREACHABLE)
 _SHOWN_IN_A_PAGE = ("dns", "http")
 "Layers whose interference may end in a page, so that no step of the path fails."
@@ -81,7 +84,9 @@ def _ends_abroad(case: Case) -> Fired | None:
     if step is None or country is None or step.layer != "tcp" or step.kind not in _SILENT:
         return None
     for finding in case.observed.findings:
-        if finding.experiment != "hop" or finding.host != step.hop.host or not finding.hop_address:
+        if finding.experiment not in _HOW_FAR or finding.host != step.hop.host:
+            continue
+        if not finding.hop_address:
             continue
         there = case.refdata.country_of(finding.hop_address)
         if there is not None and there != country:

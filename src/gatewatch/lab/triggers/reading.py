@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gatewatch.lab.flows import Flow, Stream
 from gatewatch.lab.triggers.scope import DNS_PORT
-from gatewatch.wire.dns import Question, question
+from gatewatch.wire.dns import Question, framed, messages, question
 from gatewatch.wire.http import RequestHead, may_be_request, request_head
 from gatewatch.wire.packet import SYN, TCP, UDP, Packet
 from gatewatch.wire.quic import Initials, is_initial
@@ -110,15 +110,11 @@ class Reading:
 
     def _read_messages(self, data: bytes) -> None:
         """DNS messages, each behind its length (RFC 1035, section 4.2.2)."""
-        while len(data) >= self._message_at + 2:
-            begin = self._message_at + 2
-            end = begin + int.from_bytes(data[self._message_at : begin], "big")
-            if len(data) < end:
-                return
-            self._message_at = end
-            asked = question(data[begin:end])
+        for message in messages(data[self._message_at :]):
+            self._message_at += len(framed(message))
+            asked = question(message)
             if asked:
-                self.questions.append((asked, data[begin:end]))
+                self.questions.append((asked, message))
 
     def _read_hello(self, data: bytes) -> None:
         try:

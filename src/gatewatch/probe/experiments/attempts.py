@@ -268,6 +268,12 @@ def finding(
     )
 
 
+def answered(bench: Bench, suspicion: Suspicion, experiment: str, answer: str) -> bool:
+    """Has an experiment before this one given that answer about the suspicion?"""
+    wanted = (experiment, answer, suspicion.host, suspicion.depth)
+    return any((f.experiment, f.answer, f.host, f.depth) == wanted for f in bench.findings)
+
+
 def invented(bench: Bench) -> tuple[str, str]:
     """Names that nobody has, in the shapes that ordinary names have.
 

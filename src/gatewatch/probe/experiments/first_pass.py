@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
-from gatewatch.model.target import canonical_host, is_address, redirect_target
+from gatewatch.model.target import endpoint_of, is_address, redirect_target
 from gatewatch.probe.ooni import Json
 from gatewatch.wire.address import endpoint, parted
 
@@ -130,15 +129,10 @@ class FirstPass:
 
 
 def _hop(depth: int, url: str) -> Hop | None:
-    try:
-        parts = urlsplit(url)
-        host, port = canonical_host(parts.hostname or ""), parts.port
-    except ValueError:
+    at = endpoint_of(url)
+    if at is None:
         return None
-    if host is None or parts.scheme not in ("http", "https"):
-        return None
-    secure = parts.scheme == "https"
-    return Hop(depth=depth, url=url, host=host, port=port or (443 if secure else 80), secure=secure)
+    return Hop(depth=depth, url=url, host=at.host, port=at.port, secure=at.scheme == "https")
 
 
 def answers(query: Json) -> list[str]:

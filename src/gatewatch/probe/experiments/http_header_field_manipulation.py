@@ -10,13 +10,7 @@ import random
 import string
 
 from gatewatch.probe.experiments.common.echoed import Echoed, ask_echo
-from gatewatch.probe.experiments.common.inputs import (
-    BAD_INPUT,
-    Asked,
-    InputTest,
-    addresses_of,
-    place_of,
-)
+from gatewatch.probe.experiments.common.inputs import Asked, InputTest, locate
 from gatewatch.probe.ooni import ACCEPT, USER_AGENT, Json
 
 HEADERS = (
@@ -32,15 +26,13 @@ METHOD = "GeT"
 
 async def work(asked: Asked) -> Json:
     session = asked.session
-    at = place_of(asked.input, schemes={"http": 80})
-    addresses, failure = ((), BAD_INPUT)
-    if at is not None:
-        addresses, failure = await addresses_of(session, at.host)
-    if at is None or not addresses:
+    found, failure = await locate(asked, schemes={"http": 80})
+    if found is None:
         return {**session.keys(), "failure": failure, "tampering": tampering("", [], None)}
     headers = drawn(session.rng)
     line = f"{METHOD} / HTTP/1.1"
-    echoed = await ask_echo(session, (addresses[0], at.port), asked.input, line, headers)
+    at = (found.addresses[0], found.place.port)
+    echoed = await ask_echo(session, at, asked.input, line, headers)
     return {
         **session.keys(),
         "failure": echoed.answer.failure,

@@ -12,13 +12,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gatewatch.probe.experiments.common.inputs import (
-    BAD_INPUT,
-    Asked,
-    InputTest,
-    addresses_of,
-    place_of,
-)
+from gatewatch.probe.experiments.common.inputs import Asked, InputTest, locate
 from gatewatch.probe.experiments.common.opinions import ask
 from gatewatch.probe.experiments.common.reached import Reached
 from gatewatch.probe.net import EOF, TIMEOUT, Failed
@@ -59,12 +53,10 @@ def lines(rng: random.Random) -> list[str]:
 
 
 async def work(asked: Asked) -> Json:
-    at = place_of(asked.input, schemes={"tcpconnect": 80})
-    addresses, failure = ((), BAD_INPUT)
-    if at is not None:
-        addresses, failure = await addresses_of(asked.session, at.host)
-    if at is None or not addresses:
+    found, failure = await locate(asked, schemes={"tcpconnect": 80})
+    if found is None:
         return {**keys([]), "failure_list": [failure], "x_control": {}}
+    at, addresses = found.place, found.addresses
     sent = lines(asked.session.rng)
     echoes = await asyncio.gather(*(_echo(asked, addresses[0], at.port, line) for line in sent))
     target = Endpoint(

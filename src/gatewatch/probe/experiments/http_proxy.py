@@ -7,13 +7,7 @@ headers that we never sent are a proxy's, and so is an answer that holds the fir
 from __future__ import annotations
 
 from gatewatch.probe.experiments.common.echoed import Echoed, ask_echo
-from gatewatch.probe.experiments.common.inputs import (
-    BAD_INPUT,
-    Asked,
-    InputTest,
-    addresses_of,
-    place_of,
-)
+from gatewatch.probe.experiments.common.inputs import Asked, InputTest, locate
 from gatewatch.probe.ooni import ACCEPT, USER_AGENT, Json, scrub
 
 ADDED = frozenset(
@@ -31,26 +25,22 @@ WORD = "X-Word"
 
 async def work(asked: Asked) -> Json:
     session = asked.session
-    at = place_of(asked.input, schemes={"http": 80})
-    addresses, failure = ((), BAD_INPUT)
-    if at is not None:
-        addresses, failure = await addresses_of(session, at.host)
-    if at is None or not addresses:
+    found, failure = await locate(asked, schemes={"http": 80})
+    if found is None:
         return {**session.keys(), "failure": failure, **verdict([], [])}
+    at = (found.addresses[0], found.place.port)
     path = f"/{session.rng.randbytes(6).hex()}"
     words = [session.rng.randbytes(8).hex() for _ in range(2)]
     echoes = []
     for word in words:  # one after the other: the second is to find the first one's copy
         headers = [
-            ("Host", at.host),
+            ("Host", found.place.host),
             ("Accept", ACCEPT),
             ("User-Agent", USER_AGENT),
             (WORD, word),
         ]
         url = asked.input.rstrip("/") + path
-        echoes.append(
-            await ask_echo(session, (addresses[0], at.port), url, f"GET {path} HTTP/1.1", headers)
-        )
+        echoes.append(await ask_echo(session, at, url, f"GET {path} HTTP/1.1", headers))
     failure = next((echo.answer.failure for echo in echoes if echo.answer.failure), None)
     return {**session.keys(), "failure": failure, **verdict(echoes, words)}
 

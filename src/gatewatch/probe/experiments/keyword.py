@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatewatch.probe.exchanges import target_of
+from gatewatch.probe.experiments.attempts import answered
 from gatewatch.probe.experiments.host_header import HostArms, in_clear, told
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.swap import swap
@@ -25,7 +26,7 @@ class Keyword:
         target = target_of(suspicion.url)
         if suspicion.kind not in ("failed", "page") or not in_clear(suspicion) or target == "/":
             return None
-        if _is_the_host(bench, suspicion):
+        if answered(bench, suspicion, "host_header", "name"):
             return None
         bench.tell(f"is it a word in {target}?")
         alone = HostArms(bench, suspicion, None, target)
@@ -37,14 +38,6 @@ class Keyword:
             if together.answer == "name":
                 found, what = together, "the whole URL, Host and path,"
         return told(self, suspicion, found, what, "keyword")
-
-
-def _is_the_host(bench: Bench, suspicion: Suspicion) -> bool:
-    return any(
-        found.experiment == "host_header"
-        and (found.answer, found.host, found.depth) == ("name", suspicion.host, suspicion.depth)
-        for found in bench.findings
-    )
 
 
 EXPERIMENT = Keyword()

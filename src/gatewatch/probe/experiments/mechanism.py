@@ -122,13 +122,17 @@ class Bench:
         else:
             self.tainted[address] = before
 
-    def untainted(self, like: str | None = None) -> list[Anchor]:
+    def free(self, like: str | None = None, *, tainted: bool = False) -> list[Anchor]:
         """Anchors that nobody uses and no trigger was sent to.
 
         Args:
             like: only of the IP version of this address; None is IPv4 where we have it.
+            tainted: after those also what a trigger was sent to, the longest ago first.
         """
-        return [anchor for anchor in self._free(like) if not self.is_tainted(anchor.address)]
+        free = [anchor for anchor in self._anchors(like) if anchor.address not in self.lent]
+        clean = [anchor for anchor in free if not self.is_tainted(anchor.address)]
+        rest = [anchor for anchor in free if tainted and self.is_tainted(anchor.address)]
+        return clean + sorted(rest, key=lambda anchor: self.tainted[anchor.address])
 
     def is_tainted(self, address: str) -> bool:
         now = self.vantage.now()
@@ -137,11 +141,8 @@ class Bench:
     async def turn(self, like: str | None = None, least: int = 1) -> None:
         """Wait until so many anchors are free, tainted or not, or there is little time left."""
         least = min(least, len(self._anchors(like)))
-        while len(self._free(like)) < least and self.left_s() > LEAST_S:
+        while len(self.free(like, tainted=True)) < least and self.left_s() > LEAST_S:
             await asyncio.sleep(WAIT_S)
-
-    def _free(self, like: str | None) -> list[Anchor]:
-        return [anchor for anchor in self._anchors(like) if anchor.address not in self.lent]
 
     def _anchors(self, like: str | None) -> list[Anchor]:
         found = [anchor for anchor in self.seat.anchors if self.can_reach(anchor.address)]
@@ -154,17 +155,18 @@ class Bench:
     def lend(
         self, most: int, like: str | None = None, *, tainted: bool = False
     ) -> Iterator[list[Anchor]]:
-        """Up to so many anchors that nobody else is given meanwhile; as `untainted` has them.
+        """Up to so many anchors that nobody else is given meanwhile; as `free` has them.
 
         Args:
-            tainted: after those also what a trigger was sent to, the longest ago first; for
-                those who find out whether innocent attempts go well there.
+            tainted: also what a trigger was sent to; for those who find out whether innocent
+                attempts go well there.
         """
-        anchors = self.untainted(like)
-        if tainted:
-            rest = [anchor for anchor in self._free(like) if anchor not in anchors]
-            anchors += sorted(rest, key=lambda anchor: self.tainted[anchor.address])
-        anchors = anchors[:most]
+        with self.hold(self.free(like, tainted=tainted)[:most]) as anchors:
+            yield anchors
+
+    @contextmanager
+    def hold(self, anchors: list[Anchor]) -> Iterator[list[Anchor]]:
+        """These, all of them free, for nobody else."""
         addresses = {anchor.address for anchor in anchors}
         self.lent |= addresses
         try:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from gatewatch.probe.experiments.attempts import ENDING_WORDS, SILENT_S, finding, of, say_name
+from gatewatch.probe.experiments.attempts import (
+    ENDING_WORDS,
+    SILENT_S,
+    answered,
+    finding,
+    of,
+    say_name,
+)
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
 from gatewatch.probe.experiments.sni_swap import BY_ADDRESS
 from gatewatch.probe.finding import Finding
@@ -65,11 +72,7 @@ class NoSni:
 
 def _is_of_the_address(bench: Bench, suspicion: Suspicion) -> bool:
     """Has an experiment before this one found that it is not the name?"""
-    return any(
-        found.experiment == "sni_swap"
-        and (found.answer, found.host, found.depth) == ("address", suspicion.host, suspicion.depth)
-        for found in bench.findings
-    )
+    return answered(bench, suspicion, "sni_swap", "address")
 
 
 EXPERIMENT = NoSni()

@@ -106,15 +106,3 @@ def experiment(name: str) -> Nettest:
         return EXPERIMENTS[ALIASES.get(name, name)]
     except KeyError:
         raise NotFound(f"no test {name!r}; there are: {', '.join(EXPERIMENTS)}") from None
-
-
-def group(name: str) -> tuple[Nettest, ...]:
-    """The tests of a group.
-
-    Raises:
-        NotFound: there is none.
-    """
-    try:
-        return GROUPS[name]
-    except KeyError:
-        raise NotFound(f"no group {name!r}; there are: {', '.join(GROUPS)}") from None

@@ -14,31 +14,24 @@ from typing import Literal, NamedTuple
 
 from gatewatch.probe.experiments.attempts import finding
 from gatewatch.probe.experiments.mechanism import Bench, Layer, Suspicion
+from gatewatch.probe.experiments.residual_places import ENDS_PLACES, LEAST_S, PLACES, places
 from gatewatch.probe.experiments.residual_spot import (
-    HTTP,
     PORTS,
     QUIC,
-    TLS,
     TRIES,
     TRIGGERINGS,
     Glance,
     Innocent,
     Kind,
-    Service,
     Spot,
     TriggerTraffic,
+    other_service,
 )
 from gatewatch.probe.experiments.residual_time import Bracket, Span, Timing
 from gatewatch.probe.finding import Finding, Trial
 
-PLACES = 8
-"Addresses, or client's ports, that are timed together."
-ENDS_PLACES = 2
-"Addresses at which the ends are told; a block must show at all of them."
 SURE = 2
 "Triggers that met something, after which nothing innocent was blocked: there is no residue."
-LEAST_S = 20.0
-"Without that much time left it is not begun."
 
 Ends = Literal["2-tuple", "3-tuple", "4-tuple"]
 
@@ -66,19 +59,17 @@ class Experiment:
         trigger = trigger_of(bench, suspicion)
         if trigger is None or bench.left_s() < LEAST_S:
             return None
-        with bench.lend(PLACES, suspicion.address) as anchors:
-            work = _Work(bench, trigger)
-            await work.meet([Spot(bench, trigger, Innocent(a.name, True), a.address, work.trials)
-                             for a in anchors])  # fmt: skip
-            found = await work.tell_ends()
-            if found is None and suspicion.address is not None and anchors:
+        work = _Work(bench, trigger)
+        async with places(bench, trigger, suspicion.address, work.trials) as spots:
+            found = await work.tell_ends(spots)
+            if found is None and suspicion.address is not None and bench.seat.anchors:
+                innocent = Innocent(bench.seat.anchors[0].name, False)
                 elsewhere = [
-                    Spot(bench, trigger, Innocent(anchors[0].name, False), address, work.trials)
+                    Spot(bench, trigger, innocent, address, work.trials)
                     for address in dict.fromkeys((suspicion.address, *suspicion.true_addresses))
                     if bench.can_reach(address)
                 ]
-                await work.meet(elsewhere)
-                found = await work.tell_ends()
+                found = await work.tell_ends(await _met(elsewhere))
             if found is None:
                 words = "the trigger set nothing off, so that nothing can be said of afterwards"
                 return finding(EXPERIMENT, suspicion, "inconclusive", words, work.trials)
@@ -140,20 +131,13 @@ class _Work:
         self.bench, self.trigger = bench, trigger
         self.trials: list[Trial] = []
         self.spots: list[Spot] = []
+        self.earlier: dict[str, float] = {}
+        "Until when what was sent there before may be remembered, on another service say."
 
-    async def meet(self, spots: Sequence[Spot]) -> None:
-        """Keep those that innocents can reach."""
-        other = other_service(self.trigger.service)
-
-        async def check(spot: Spot) -> bool:
-            both = await asyncio.gather(spot.check(self.trigger.service), spot.check(other))
-            return both[0]
-
-        checked = await asyncio.gather(*(check(spot) for spot in spots))
-        self.spots = [spot for spot, good in zip(spots, checked, strict=True) if good]
-
-    async def tell_ends(self) -> Told | None:
-        """None: nothing shows that the trigger sets anything off here."""
+    async def tell_ends(self, spots: list[Spot]) -> Told | None:
+        """None: nothing shows that the trigger sets anything off at these."""
+        self.spots = spots
+        self.earlier = {spot.address: self.bench.tainted.get(spot.address, 0.0) for spot in spots}
         self.bench.tell("residual blocking: which ends it has")
         told = await asyncio.gather(*(self._tell(spot) for spot in self.spots[:ENDS_PLACES]))
         seen = [one for one in told if one is not None]
@@ -227,17 +211,19 @@ class _Work:
         )
         lasts = await timing.run()
         if lasts.high is not None:
-            for spot in self.spots:
-                self.bench.tainted[spot.address] = self.bench.vantage.now() + lasts.high
+            until = self.bench.vantage.now() + lasts.high
+            for address, earlier in self.earlier.items():
+                self.bench.tainted[address] = max(until, earlier)
         return lasts
 
     def _own_port(self, spot: Spot) -> Spot:
         return replace(spot, port=self.bench.rng.choice(PORTS))
 
 
-def other_service(service: Service) -> Service:
-    """One that shares no more than the addresses with this one."""
-    return TLS if service == HTTP else HTTP
+async def _met(spots: Sequence[Spot]) -> list[Spot]:
+    """Those that innocents can reach."""
+    good = await asyncio.gather(*(spot.meet() for spot in spots))
+    return [spot for spot, met in zip(spots, good, strict=True) if met]
 
 
 def ends_of(

@@ -7,6 +7,7 @@ is being timed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -27,6 +28,8 @@ TRIES = 3
 SILENT_S = 0.7
 """How long each attempt waits for an answer. Our choice: below the second after which a lost SYN is
 sent again (RFC 6298), so that it is known when the last packet left."""
+CHECK_S = 3.0
+"The same, of those made before anything is sent. Our choice: a lost SYN is sent again once."
 ROUND_TRIPS = 3.0
 "On slow paths: so many times what an answered attempt took."
 RETRANSMITS_S = 1.0
@@ -43,6 +46,11 @@ Service = tuple[int, Literal["tcp", "udp"]]
 HTTP: Service = (80, "tcp")
 TLS: Service = (443, "tcp")
 QUIC: Service = (443, "udp")
+
+
+def other_service(service: Service) -> Service:
+    """One that shares no more than the addresses with this one."""
+    return TLS if service == HTTP else HTTP
 
 
 class Sent(NamedTuple):
@@ -106,6 +114,22 @@ async def look_once(
     return await _over_tcp(
         bench, address, service[0], port, within_s, http if service == HTTP else tls
     )
+
+
+async def look_in_secret(bench: Bench, address: str, innocent: Innocent, within_s: float) -> Sent:
+    """The innocent page where nobody on the way can change it; for who proves its name."""
+
+    async def page(stream: Stream) -> tuple[str | None, tuple[Any, ...]]:
+        shaken = await handshake(
+            stream, innocent.name, ca=bench.seat.ca, alpn=("http/1.1",), timeout_s=within_s
+        )
+        if shaken.channel is None:
+            return shaken.failure, ()
+        request = Request(url=f"https://{in_url(innocent.name)}/", headers=HEADERS)
+        got = await exchange(bench.vantage, shaken.channel, request, timeout_s=within_s)
+        return got.failure, (got.status, len(got.body))
+
+    return await _over_tcp(bench, address, TLS[0], 0, within_s, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,17 +279,48 @@ class Spot:
     before: dict[Service, Sent] = field(default_factory=dict)
     "What innocent attempts met before anything was sent."
 
-    async def check(self, service: Service) -> bool:
-        """Can innocents reach it? What they meet is what later looks are held against."""
+    async def meet(self) -> bool:
+        """Can innocents reach its service? The other one is tried as well."""
+        service = self.traffic.service
+        good, _ = await asyncio.gather(self._check(service), self._check(other_service(service)))
+        return good
+
+    async def is_fair(self) -> bool:
+        """Is nothing blocked there any more, though a trigger was sent there before?
+
+        Then all innocent attempts go well, to either service, and the page in clear, which
+        whoever blocks may replace, is the one that comes where it cannot be.
+        """
+        service = self.traffic.service
+        good = await asyncio.gather(
+            self._check(service, each=True),
+            self._check(other_service(service), each=True),
+            self._true_page(),
+        )
+        return good[0] and good[1] and good[2] == self.before[HTTP].shown
+
+    async def _check(self, service: Service, *, each: bool = False) -> bool:
+        """Does an innocent attempt go well, or each? Later looks are held against the last.
+
+        Args:
+            each: it goes well every time, and not once in a few.
+        """
         for _ in range(TRIES):
-            sent = await look_once(self.bench, self.address, service, self.innocent, 0, 3.0)
+            sent = await look_once(self.bench, self.address, service, self.innocent, 0, CHECK_S)
             self._keep("before", service, self.innocent.name, sent)
             if sent.failure is None:
                 self.before[service] = sent
                 took = sent.ended - sent.first
                 self.within_s = max(self.within_s, ROUND_TRIPS * took)
-                return True
-        return False
+            if (sent.failure is None) != each:
+                return not each
+        return each
+
+    async def _true_page(self) -> tuple[Any, ...] | None:
+        """What the page is when it comes from whoever has the certificate."""
+        sent = await look_in_secret(self.bench, self.address, self.innocent, CHECK_S)
+        self._keep("before", TLS, self.innocent.name, sent)
+        return None if sent.failure is not None else sent.shown
 
     async def send_trigger(self, port: int) -> tuple[bool, Span]:
         """Whether it met anything, and when it was first and last sent."""

@@ -2,8 +2,8 @@
 
 The best spot is an address of ours: nothing but the name can be the reason for what happens there,
 and no server takes offence. Where there is none, or the name is nothing there, it is the address
-itself. Where the name is known to be the reason, a server of ours will do that was told it before:
-whoever remembers that shows it with the innocent name already.
+itself. Where the name, or a word, is known to be the reason, a server of ours will do that was
+told it before: whoever remembers that shows it with the innocent name already.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def spots(bench: Bench, suspicion: Suspicion) -> Iterator[list[Spot]]:
     wanted = (path.path or "/") + (f"?{path.query}" if path.query else "")
     port = {"http": 80}.get(protocol, 443)
     by_address = any(finding.trigger == "address" for finding in bench.findings)
-    by_name = any(
-        _is_of(finding, suspicion) and finding.trigger == "name" for finding in bench.findings
+    by_words = any(
+        _is_of(finding, suspicion) and finding.trigger in ("name", "keyword")
+        for finding in bench.findings
     )
     wished = 0 if by_address else ANCHORS
-    with bench.lend(wished, suspicion.address, tainted=by_name) as anchors:
+    with bench.lend(wished, suspicion.address, tainted=by_words) as anchors:
         found = [
             Spot(
                 Target(a.address, port, protocol, wanted),

@@ -30,6 +30,9 @@ TRANSFER_S = 2.5
 "When a transfer is given up. At 150 kbit/s 48 kB and the first burst have come by then."
 LEAST_BYTES = 8_192
 "Less than that is sent at once by any server (ten segments, RFC 6928), and has no speed."
+BEGUN_BYTES = 4_096
+"""So much shows that an answer has begun, though its first TLS record, of up to 16 kB, may not be
+whole. Our choice: several times what TLS itself says after a handshake."""
 PAIRS = (4, 8)
 "Pairs after which we decide, if we can."
 SLOWED = 0.5
@@ -120,6 +123,12 @@ class _Compared:
     def both_stall(self) -> bool:
         every = (*self.suspect, *self.innocent)
         return len(every) >= 2 * STALLED and all(one.stalled for one in every)
+
+    @property
+    def both_stop(self) -> bool:
+        """They stall in the middle: who has not begun to answer may be thinking."""
+        every = (*self.suspect, *self.innocent)
+        return self.both_stall and all((one.trial.bytes or 0) >= BEGUN_BYTES for one in every)
 
 
 class Experiment:
@@ -311,14 +320,13 @@ def _said(suspicion: Suspicion, ours: _Compared, theirs: _Compared | None, secur
             placement="in_path",  # who only listens cannot hold packets back
             **_numbers(slowed.effect),
         )
-    if theirs is not None and theirs.both_stall and any(one.whole for one in ours.innocent):
+    if theirs is not None and theirs.both_stop and any(one.whole for one in ours.innocent):
         size = fmean(one.trial.bytes or 0 for one in (*theirs.suspect, *theirs.innocent))
-        words = f"whatever the name, this address stalls after {size / 1000:.0f} kB; ours does not"
-        trigger = "address" if suspicion.reached else None
-        return finding(
-            EXPERIMENT, suspicion, "stalled_at_address", words, trials, trigger=trigger,
-            placement="in_path",
-        )  # fmt: skip
+        words = (
+            f"whatever the name, this address stalls after {size / 1000:.0f} kB; ours does not. "
+            "The server may do it itself"
+        )
+        return finding(EXPERIMENT, suspicion, "stalled_at_address", words, trials)
     for one in (theirs, ours):
         if one is not None and one.decision == "not_slowed" and one.effect is not None:
             words = f"{_share(one.effect)} of an innocent name's throughput: the name slows nothing"

@@ -286,6 +286,16 @@ def _asked(probe: Probe) -> Probe:
 # -- ICMP ------------------------------------------------------------------------------------
 
 
+def tell(probes: list[Probe], frames: Iterable[Frame]) -> None:
+    """Give each ICMP error in a capture to the probe whose request it is about."""
+    errors = [
+        (ends, frame)
+        for frame in frames
+        if frame.packet.protocol in _EXPIRED and (ends := quoted_ends(frame.packet)) is not None
+    ]
+    _tell(probes, errors)
+
+
 def _tell(probes: list[Probe], errors: list[tuple[Ends, Frame]]) -> None:
     """Give each error to the probe whose request it is about."""
     by_key: dict[Key, list[Probe]] = defaultdict(list)

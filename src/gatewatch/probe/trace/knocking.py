@@ -131,11 +131,14 @@ def _silent(server: str | None, probes: list[Probe], last: int) -> Reading | Non
     )
 
 
-def read_stopped(stopped: Sequence[Probe], knocks: Sequence[Probe]) -> Examined | None:
+def read_stopped(
+    stopped: Sequence[Probe], knocks: Sequence[Probe], what: str | None = None
+) -> Examined | None:
     """Where one protocol ends on a way on which SYNs to the same address go on.
 
     Args:
         stopped: of the protocol, whatever the name; it is known that it is not let through.
+        what: they are, in words.
 
     Returns:
         None where it is answered, where SYNs go no farther, or where one hop alone tells of SYNs
@@ -154,10 +157,10 @@ def read_stopped(stopped: Sequence[Probe], knocks: Sequence[Probe]) -> Examined 
         return None
     quiet = [p for p in stopped if p.ttl > last]
     hops = {t: a for path in (mine, other) for t in path.hops if (a := path.address(t))}
+    what = what or f"{stopped[0].protocol.upper()}, whatever the name,"
     evidence = (
-        f"{stopped[0].protocol.upper()} with TTL {words.runs(p.ttl for p in quiet)} draws no sign "
-        f"of life, {len(quiet)} times, whatever the name; the last hop that tells of it is at TTL "
-        f"{last}",
+        f"{what} with TTL {words.runs(p.ttl for p in quiet)} draws no sign of life, {len(quiet)} "
+        f"times; the last hop that tells of it is at TTL {last}",
         f"SYNs to the same address go on: those with TTL {words.runs(beyond)} are told of, or "
         f"accepted by the server at {other.distance} hops",
     )

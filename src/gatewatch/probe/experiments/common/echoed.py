@@ -14,7 +14,6 @@ from gatewatch.probe.exchanges import Exchange, Request
 from gatewatch.probe.experiments.common.session import Session
 from gatewatch.probe.http1 import read_answer
 from gatewatch.probe.net import EOF, Failed, Stream
-from gatewatch.probe.ooni import Json
 from gatewatch.probe.steps import connect
 from gatewatch.wire.address import endpoint
 
@@ -100,7 +99,3 @@ def _told(found: Exchange) -> Echoed:
             for value in (values if isinstance(values, list) else [values])
         ]
     return echoed
-
-
-def as_json(headers: list[tuple[str, str]]) -> list[Json]:
-    return [{"name": name, "value": value} for name, value in headers]

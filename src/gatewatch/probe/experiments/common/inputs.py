@@ -122,6 +122,28 @@ def place_of(url: str, *, schemes: dict[str, int]) -> Place | None:
     return Place(parts.scheme, host, port or schemes[parts.scheme], path)
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An input, and where it is to be found."""
+
+    place: Place
+    addresses: tuple[str, ...]
+    "At least one."
+
+
+async def locate(asked: Asked, *, schemes: dict[str, int]) -> tuple[Located | None, str | None]:
+    """The place that the input names and its addresses, and the failure in their stead.
+
+    Args:
+        schemes: as of `place_of`.
+    """
+    place = place_of(asked.input, schemes=schemes)
+    if place is None:
+        return None, BAD_INPUT
+    addresses, failure = await addresses_of(asked.session, place.host)
+    return (Located(place, addresses), None) if addresses else (None, failure)
+
+
 async def addresses_of(session: Session, host: str) -> tuple[tuple[str, ...], str | None]:
     """The addresses of a host, and the failure in their place."""
     looked = await session.resolve(host, [])
