@@ -68,6 +68,23 @@ def test_a_shutdown_is_set_off_by_nothing_in_particular(trigger):
 
 
 @pytest.mark.parametrize(
+    ("resolvers", "swallow", "places"),
+    [
+        (["130.192.3.21"], True, ("in_path", "endpoint")),
+        (["130.192.3.21", "8.8.8.8"], True, ("in_path",)),
+        (["130.192.0.0/16"], True, ("in_path",)),
+        (["130.192.3.21"], False, ("on_path",)),
+        ([], True, ("in_path",)),
+    ],
+)
+def test_who_stands_at_a_resolvers_door_in_its_name_is_that_resolver(resolvers, swallow, places):
+    forger = world(
+        {"dns": ["www.example.com"], "ip": resolvers}, {"forge_dns": {"swallow": swallow}}, "garr/1"
+    )
+    assert told(forger).placements == places
+
+
+@pytest.mark.parametrize(
     "trigger",
     [
         {"ip": ["0.0.0.0/1", "0.0.0.0/2", "64.0.0.0/3"]},

@@ -85,7 +85,9 @@ def particulars_of(
             for censor in culprits
             for trigger in _triggers(scenario, censor, urlsplit(expectation.url).hostname or "")
         ),
-        placements=_unique(one for censor in culprits for one in _placements(censor)),
+        placements=_unique(
+            one for censor in culprits for one in _placements(censor, topology, network)
+        ),
         hop_ttls=_unique(distance for distance, _ in hops),
         hop_addresses=_unique(address for _, addresses in hops for address in addresses),
         residuals=_unique(
@@ -138,8 +140,16 @@ def _triggers(scenario: Scenario, censor: Censor, host: str) -> Iterator[str]:
             yield "protocol"  # QUIC is what goes to that port
 
 
-def _placements(censor: Censor) -> Iterator[str]:
+def _placements(censor: Censor, topology: Topology, network: str) -> Iterator[str]:
     yield _placement(censor.action)
+    forges, resolvers = censor.action.forge_dns, censor.trigger.ip
+    if (
+        forges is not None
+        and forges.swallow
+        and resolvers
+        and all(_is_at_the_door(topology, network, censor, one) for one in resolvers)
+    ):
+        yield "endpoint"  # in the resolver's place and name: nothing tells it from the resolver
     if censor.residual is not None and censor.residual.action is not None:
         yield _placement(censor.residual.action)
 
@@ -151,6 +161,22 @@ def _placement(action: Action) -> str:
     return "in_path" if in_path else "on_path"
 
 
+def _is_at_the_door(topology: Topology, network: str, censor: Censor, server: str) -> bool:
+    """Is a censor at the last hop before one server, so that no distance tells the two apart?"""
+    try:
+        way = _way(topology, network, server)
+    except ValueError:  # a prefix is more than one server
+        return False
+    return bool(way) and way[-1] == topology.place(censor.at)
+
+
+def _way(topology: Topology, network: str, server: str) -> list[Place]:
+    """The hops from the vantage point to an address."""
+    target = topology.network_of(ip_address(server).packed)
+    way = topology.way(network, target) if target is not None else []
+    return [stretch.to for stretch in way if stretch.to is not None]
+
+
 def _distances(
     topology: Topology, network: str, censor: Censor, acts: Sequence[Act]
 ) -> Iterator[int]:
@@ -160,8 +186,6 @@ def _distances(
         if act.censor != censor.id:
             continue
         server = act.server.rpartition(":")[0].strip("[]") or act.server
-        target = topology.network_of(ip_address(server).packed)
-        way = topology.way(network, target) if target is not None else []
-        hops: list[Place] = [stretch.to for stretch in way if stretch.to is not None]
+        hops = _way(topology, network, server)
         if place in hops:
             yield hops.index(place) + 1
